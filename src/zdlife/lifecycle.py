@@ -1,0 +1,343 @@
+"""Lifecycle: the one object a process holds. It wires the rooms together and decides nothing itself."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import logging
+import os
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from math import inf
+from time import monotonic
+from typing import Any, TypeVar
+
+from zdlife.errors import BudgetError
+from zdlife.machine.budget import limits_of, misfits
+from zdlife.machine.phases import LEAVING, Effect, Event, Machine, Phase, Reading
+from zdlife.process import report
+from zdlife.process.board import Board, Seat
+from zdlife.process.host import Host
+from zdlife.process.inflight import InFlight, describe
+from zdlife.process.monitor import Monitor
+from zdlife.release import Release
+from zdlife.settings import Settings, load_settings
+
+logger = logging.getLogger("zdlife.lifecycle")
+Hook = TypeVar("Hook", bound=Callable[[], Any])
+
+
+class Lifecycle:
+    """One application's life in this process, from `starting` to `stopped`.
+
+    Make one where the application is made and pass it to the middleware. It does nothing until a server runs it: no
+    thread, no signal handler, no file. Everything public here is safe from any thread and any task.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, release: Release | None = None) -> None:
+        self.settings = settings or load_settings()
+        self.release = release or self.settings.release()
+        self.inflight = InFlight(request_id_header=self.settings.request_id_header)
+        self.late = report.LateArrivals()
+        self.board = Board.anonymous()
+        self.host: Host | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.goodbyes: list[Callable[[], None]] = []
+        self.waits_for_lifespan = False
+        self._given_release = release is not None
+        self._limits = limits_of(self.settings)
+        self._machine = Machine(self._limits, monotonic())
+        self._seat: Seat | None = None
+        self._monitor: Monitor | None = None
+        self._drain_hooks: list[Callable[[], Any]] = []
+        self._stop_hooks: list[Callable[[], Any]] = []
+        self._cut: list[dict[str, Any]] = []
+        self._queue_deadline = inf
+        self._hooks_done = threading.Event()
+        self._stopped = threading.Event()
+
+    # What a service uses.
+
+    @property
+    def phase(self) -> Phase:
+        """Where this instance stands, as far as this process knows."""
+        own = self._machine.state.phase
+        return own if own.leaving or not self.board.phase.leaving else self.board.phase
+
+    @property
+    def ready(self) -> bool:
+        """Whether readiness may be answered; False from the moment a stop signal arrives."""
+        return self._machine.state.ready and not self.board.leaving
+
+    @property
+    def leaving(self) -> bool:
+        """Whether responses should close their connections: this process is on its way out."""
+        return self.board.leaving or self._machine.state.phase in LEAVING
+
+    def working(self, name: str) -> AbstractContextManager[None]:
+        """Hold a named piece of background work in flight for the length of the block: the drain waits for it."""
+        return self.inflight.working(name)
+
+    def on_drain(self, hook: Hook) -> Hook:
+        """Call `hook` once when the drain begins; `def` in the monitor's thread, `async def` in the application's loop."""
+        self._drain_hooks.append(hook)
+        return hook
+
+    def on_stop(self, hook: Hook) -> Hook:
+        """Call `hook` once when nothing is in flight any more, before the application's own shutdown.
+
+        All stop hooks together have `cleanup` seconds. A hook that raises is logged and the next one runs.
+        """
+        self._stop_hooks.append(hook)
+        return hook
+
+    # What a server adapter uses.
+
+    @property
+    def begun(self) -> bool:
+        """Whether a server runs this lifecycle in this very process."""
+        return self._monitor is not None and self._monitor.running
+
+    def begin(
+        self,
+        host: Host,
+        *,
+        board: Board | None = None,
+        seat: Seat | None = None,
+        loop: asyncio.AbstractEventLoop | None = None,
+        leader_pid: int | None = None,
+    ) -> None:
+        """Start living under `host`; once per process, and nothing happens the second time.
+
+        `board` and `seat` are this process's place among its siblings, if it has any; `loop` is the application's.
+
+        Raises:
+            BudgetError: the times do not fit and `strict` is set.
+        """
+        if self.begun:
+            return
+        self.host = host
+        self.loop = loop
+        if board is not None:
+            self.board, self._seat = board, seat
+            self.inflight.sit(seat)
+            if seat is not None:
+                seat.name_requests_by(self.settings.request_id_header)
+        if not self._given_release:
+            self.release = self.settings.release(leader_pid=leader_pid)
+        limits = self._limits
+        if host.conducted:
+            limits = replace(limits, settle=inf, settle_max=inf)
+        else:
+            self._check_budget()
+        self._machine = Machine(limits, monotonic())
+        self._monitor = Monitor(self._machine, read=self._read, perform=self._perform, happening=self._happening)
+        self._monitor.start()
+        host.take_signals(self.post)
+
+    def loaded(self) -> None:
+        """Say that the application is loaded; with no warmers it is ready."""
+        self.post(Event.LOADED)
+        self.post(Event.WARMED)
+
+    def post(self, event: Event) -> None:
+        """Hand an event to the machine. Safe in a signal handler; a stop signal turns readiness red before it returns."""
+        if event in (Event.TERM, Event.INTERRUPT):
+            if self._seat is not None:
+                self._seat.ask()
+            if self.host is None or self.host.alone:
+                self.board.ask(monotonic())
+        if self._monitor is not None:
+            self._monitor.post(event)
+
+    def finish(self, *, within: float | None = None) -> bool:
+        """Say that the server has stopped serving, and wait until the stop hooks are done and the report is written.
+
+        Waits at most `within` seconds, by default the cleanup's own time and a little; returns whether it ended.
+        """
+        if not self.begun:
+            return self._stopped.is_set()
+        limit = self.settings.cleanup + 0.5 if within is None else within
+        until = monotonic() + limit
+        self.post(Event.SERVER_DONE)
+        self._hooks_done.wait(limit)
+        self.post(Event.CLEANED_UP)
+        return self._stopped.wait(max(0.0, until - monotonic()))
+
+    async def finish_hooks(self) -> None:
+        """Say that the server has stopped serving, and wait until the stop hooks are done; never blocks the loop."""
+        self.post(Event.SERVER_DONE)
+        await asyncio.to_thread(self._hooks_done.wait, self.settings.cleanup + 0.5)
+
+    async def finish_async(self) -> None:
+        """Say that the application's own shutdown is done too, and wait until the report is written."""
+        self.post(Event.CLEANED_UP)
+        await asyncio.to_thread(self._stopped.wait, self.settings.cleanup + 0.5)
+
+    def arrived_late(self, subject: Any, peer: str | None) -> None:
+        """Count a request that arrives while leaving, if the settle is over; `subject` as for `InFlight.begin`."""
+        ended = self.board.settle_ended_at
+        if ended is not None:
+            method, route, _ = describe(subject, self.settings.request_id_header)
+            self.late.add(delay=monotonic() - ended, peer=peer, method=method, route=route)
+
+    # The machine's surroundings, in the monitor's thread.
+
+    def _read(self) -> Reading:
+        last = self.inflight.last_arrival
+        if self._seat is not None:
+            last = max(last or 0.0, self.board.last_arrival or 0.0) or None
+        lingering = self.host is None or not self.host.lingered()
+        return Reading(len(self.inflight), last, self.inflight.begun, lingering)
+
+    def _happening(self, event: Event) -> tuple[Event, ...]:
+        """Return what `event` means under this host, after what the host or the listener has come to by itself."""
+        assert self.host is not None
+        state = self._machine.state
+        if event is not Event.TICK:
+            return (Event.TICK, *self.host.means(event))
+        if state.phase is Phase.DRAINING and state.listening:
+            left = self.host.queue_is_empty() or monotonic() >= self._queue_deadline
+            return (Event.TICK, Event.LISTENER_LEFT) if left else (Event.TICK,)
+        decided = self.host.look()
+        return (Event.TICK,) if decided is None else (Event.TICK, decided)
+
+    def _perform(self, effect: Effect) -> None:
+        assert self.host is not None
+        match effect:
+            case Effect.PUBLISH:
+                self._publish()
+            case Effect.LEAVE_LISTENER:
+                self._queue_deadline = monotonic() + self._limits.drain / 2
+                self.host.leave_listener(whole_instance=self._machine.state.asked_at is not None)
+            case Effect.SAY_GOODBYE:
+                for goodbye in [*self.goodbyes, *(self._runner(hook) for hook in self._drain_hooks)]:
+                    goodbye()
+            case Effect.HAND_OVER:
+                self.host.hand_over()
+            case Effect.FORCE:
+                self.host.force()
+            case Effect.NAME_THE_CUT:
+                self._name_the_cut()
+            case Effect.CLEAN_UP:
+                self._begin_cleanup()
+            case Effect.REPORT:
+                self._report()
+            case Effect.EXIT:
+                logging.shutdown()
+                os._exit(1)
+
+    def _publish(self) -> None:
+        state = self._machine.state
+        conducted = self.host is not None and self.host.conducted
+        if not conducted:
+            if state.asked_at is not None:
+                self.board.ask(state.asked_at)
+            if state.settle_ended_at is not None:
+                self.board.end_settle(state.settle_ended_at)
+            if self._seat is None or state.asked_at is not None:
+                self.board.publish(state.phase)
+        logger.info(
+            "phase changed",
+            extra={"zdlife": {"phase": state.phase.value, **self.release.as_dict(), "pid": os.getpid()}},
+        )
+
+    def _runner(self, hook: Callable[[], Any]) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                if inspect.iscoroutinefunction(hook):
+                    if self.loop is not None and self.loop.is_running():
+                        future = asyncio.run_coroutine_threadsafe(hook(), self.loop)
+                        future.add_done_callback(_log_failure)
+                    else:
+                        asyncio.run(hook())
+                else:
+                    hook()
+            except Exception:
+                logger.exception("a hook raised", extra={"zdlife": {"hook": getattr(hook, "__qualname__", str(hook))}})
+
+        return run
+
+    def _name_the_cut(self) -> None:
+        for piece in self.inflight.pieces(monotonic(), stacks=True):
+            named = piece.as_dict()
+            self._cut.append(named)
+            logger.error("work in flight is cut off", extra={"zdlife": named})
+
+    def _begin_cleanup(self) -> None:
+        try:
+            threading.Thread(target=self._clean_up, name="zdlife-cleanup", daemon=True).start()
+        except RuntimeError:  # The interpreter ends and starts no threads; whoever waits in `finish` has its own limit.
+            self._clean_up()
+
+    def _clean_up(self) -> None:
+        until = monotonic() + self._limits.cleanup
+        for hook in self._stop_hooks:
+            try:
+                if not inspect.iscoroutinefunction(hook):
+                    hook()
+                elif self.loop is not None and self.loop.is_running():
+                    asyncio.run_coroutine_threadsafe(hook(), self.loop).result(max(0.0, until - monotonic()))
+                else:
+                    asyncio.run(asyncio.wait_for(hook(), max(0.0, until - monotonic())))
+            except Exception:
+                logger.exception("a stop hook raised", extra={"zdlife": {"hook": getattr(hook, "__qualname__", str(hook))}})
+        self._hooks_done.set()
+        if not self.waits_for_lifespan:
+            self.post(Event.CLEANED_UP)
+
+    def _report(self) -> None:
+        try:
+            self._write_report()
+        finally:
+            self._stopped.set()
+            if self._monitor is not None:
+                self._monitor.stop()
+
+    def _write_report(self) -> None:
+        assert self.host is not None
+        if self.host.conducted:
+            self._leave_note()
+            return
+        report.write(
+            report.compose(
+                self._machine,
+                monotonic(),
+                reading=self._read(),
+                release=self.release,
+                server=self.host.name,
+                late=self.late,
+                cut=self._cut,
+                lost_workers=self.board.lost_workers,
+            ),
+            to=self.settings.report,
+        )
+        self.inflight.sit(None)
+        if self._seat is not None:
+            self.board.fold(self._seat, lost=False)
+            if next(self.board.seats(), None) is None:
+                self.board.remove()
+
+    def _leave_note(self) -> None:
+        """Tell the master what this worker cut and what came late; fewer stacks rather than nothing."""
+        assert self._seat is not None
+        cut = list(self._cut)
+        for keep in (len(cut), 8, 2, 0):
+            note = json.dumps({"late": self.late.as_dict(), "cut": cut[:keep]}, separators=(",", ":")).encode()
+            if self._seat.leave_note(note):
+                return
+        self._seat.leave_note(json.dumps({"late": {**self.late.as_dict(), "arrivals": []}, "cut": []}).encode())
+
+    def _check_budget(self) -> None:
+        for found in misfits(self._limits):
+            if self.settings.strict:
+                raise BudgetError(found.message)
+            logger.warning("the times do not fit", extra={"zdlife": {"message": found.message}})
+
+
+def _log_failure(future: Any) -> None:
+    if not future.cancelled() and future.exception() is not None:
+        logger.error("a drain hook raised", exc_info=future.exception())

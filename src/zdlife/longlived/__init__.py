@@ -1,0 +1,1 @@
+"""What does not end by itself, and how it is asked to."""

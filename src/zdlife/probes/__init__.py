@@ -1,0 +1,1 @@
+"""What an instance answers when a platform asks how it is."""

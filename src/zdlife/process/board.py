@@ -1,0 +1,369 @@
+"""One shared page per instance: what the master and the workers tell each other.
+
+The page is memory, not a protocol: every word has one writer at a time, and is eight aligned bytes, which the processors
+Python runs on store and load whole. Readers may see a value a moment old and never a torn one. Nobody waits for anybody,
+so a dead process can hold nobody up.
+
+Under gunicorn the page is anonymous and made before the fork: it survives a reload that executes the configuration
+again, because it lives in an imported module, and it needs no file. Workers that are spawned and not forked find each
+other through a file named after their parent.
+
+A worker that dies leaves its seat as it was. Whoever notices folds it: its count is added to the instance's, and what
+it had in flight is returned, to be named.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zdlife.errors import BoardError
+from zdlife.machine.phases import Phase
+
+MAGIC = 0x5A444C4946450001  # "ZDLIFE", layout 1
+PHASES = tuple(Phase)
+RANK = {phase: rank for rank, phase in enumerate(PHASES)}
+WORD = 8
+SEATS = 64
+ROWS = 32
+ROW_WORDS = 16
+NOTE_BYTES = 4096
+
+# The instance's words.
+_MAGIC, _PHASE, _ASKED_AT, _SETTLE_ENDED_AT, _FOLDED_BEGUN, _LOST_WORKERS, _LAST_ARRIVAL = range(7)
+_HEADER_WORDS = 16
+# The words of a seat.
+_PID, _BEAT, _BEGUN, _IN_FLIGHT, _SEAT_ARRIVAL, _RELEASED, _ASKED, _NOTE_SIZE = range(8)
+_SEAT_HEADER_WORDS = 16
+_SEAT_WORDS = _SEAT_HEADER_WORDS + ROWS * ROW_WORDS + NOTE_BYTES // WORD
+SIZE_BYTES = WORD * (_HEADER_WORDS + SEATS * _SEAT_WORDS)
+
+_ROW = struct.Struct("=d120s")
+_CLEAR = bytes(_ROW.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What a worker left on its seat: who it was, what it had begun, and what it had not ended."""
+
+    pid: int
+    begun: int
+    in_flight: tuple[dict[str, Any], ...]
+    note: bytes
+
+
+class Board:
+    """The page of one instance. Any process that holds it may read all of it and write its own seat."""
+
+    def __init__(self, page: mmap.mmap, *, descriptor: int | None = None, path: Path | None = None) -> None:
+        self.page = page
+        self.path = path
+        self._descriptor = descriptor
+        self.words = memoryview(page).cast("B").cast("Q")
+        self.times = memoryview(page).cast("B").cast("d")
+        if self.words[_MAGIC] not in (0, MAGIC):
+            raise BoardError(
+                errno.EINVAL, f"{path} is not a page of this version of zdlife. Remove it, or set ZDLIFE_BOARD_DIR."
+            )
+        self.words[_MAGIC] = MAGIC
+
+    @classmethod
+    def anonymous(cls) -> Board:
+        """Return a page that this process and its future children share."""
+        return cls(mmap.mmap(-1, SIZE_BYTES))
+
+    @classmethod
+    def at(cls, path: Path) -> Board:
+        """Return the page in the file at `path`, private to this user, made if it is not there.
+
+        The file is filled before it is mapped, since a write to a mapped hole on a full disk kills the process with
+        SIGBUS.
+
+        Raises:
+            BoardError: the file cannot be made; the message says why and what to set.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                if os.fstat(descriptor).st_uid != os.geteuid():
+                    raise OSError(errno.EPERM, "it belongs to another user")
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if os.fstat(descriptor).st_size < SIZE_BYTES:
+                    _fill(descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+                return cls(mmap.mmap(descriptor, SIZE_BYTES), descriptor=descriptor, path=path)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        except OSError as error:
+            if isinstance(error, BoardError):
+                raise
+            raise BoardError(
+                error.errno,
+                f"the page shared by the workers cannot be kept at {path}: {error.strerror}. "
+                f"Make room there, or set ZDLIFE_BOARD_DIR to a folder with {SIZE_BYTES // 1024} KiB free.",
+            ) from error
+
+    @property
+    def phase(self) -> Phase:
+        """Return the phase of the whole instance."""
+        return PHASES[self.words[_PHASE]]
+
+    def publish(self, phase: Phase) -> None:
+        """Set the phase of the whole instance; for the one process that conducts it."""
+        self.words[_PHASE] = RANK[phase]
+
+    @property
+    def asked_at(self) -> float | None:
+        """Return the monotonic time of the stop signal, or None before one."""
+        return self.times[_ASKED_AT] or None
+
+    def ask(self, now: float) -> None:
+        """Record that the instance was asked to leave; safe in a signal handler, and the first time stands."""
+        if not self.times[_ASKED_AT]:
+            self.times[_ASKED_AT] = now
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the instance was asked to leave, even if nobody has acted on it yet."""
+        return self.times[_ASKED_AT] != 0.0
+
+    @property
+    def settle_ended_at(self) -> float | None:
+        """Return the monotonic time at which the instance's settle ended, or None before that."""
+        return self.times[_SETTLE_ENDED_AT] or None
+
+    def end_settle(self, now: float) -> None:
+        """Record that the instance's settle ended; the first time stands."""
+        if not self.times[_SETTLE_ENDED_AT]:
+            self.times[_SETTLE_ENDED_AT] = now
+
+    @property
+    def lost_workers(self) -> int:
+        """Return how many workers died without leaving."""
+        return self.words[_LOST_WORKERS]
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Hold the page's file for the length of the block; an anonymous page has one writer of seats, its master."""
+        if self._descriptor is None:
+            yield
+            return
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def claim(self, pid: int) -> Seat | None:
+        """Return an empty seat, now `pid`'s, or None when all are taken."""
+        with self._locked():
+            for index in range(SEATS):
+                seat = Seat(self, index)
+                if seat.pid == 0:
+                    seat.clear()
+                    seat.pid = pid
+                    return seat
+        return None
+
+    def seat_of(self, pid: int) -> Seat | None:
+        """Return the seat of `pid`, or None."""
+        return next((seat for seat in self.seats() if seat.pid == pid), None)
+
+    def seats(self) -> Iterator[Seat]:
+        """Yield every seat that is taken."""
+        for index in range(SEATS):
+            seat = Seat(self, index)
+            if seat.pid != 0:
+                yield seat
+
+    def fold(self, seat: Seat, *, lost: bool) -> Remains:
+        """Add what `seat` counted to the instance and empty it; `lost` if its worker died without leaving."""
+        with self._locked():
+            remains = Remains(seat.pid, seat.begun, tuple(seat.rows()), seat.note)
+            self.words[_FOLDED_BEGUN] += seat.begun
+            self.times[_LAST_ARRIVAL] = max(self.times[_LAST_ARRIVAL], seat.last_arrival or 0.0)
+            if lost:
+                self.words[_LOST_WORKERS] += 1
+            seat.clear()
+        return remains
+
+    @property
+    def begun(self) -> int:
+        """Return how many pieces of work the instance ever began, dead workers included."""
+        return self.words[_FOLDED_BEGUN] + sum(seat.begun for seat in self.seats())
+
+    @property
+    def in_flight(self) -> int:
+        """Return how much the instance's workers hold in flight."""
+        return sum(seat.in_flight for seat in self.seats())
+
+    @property
+    def last_arrival(self) -> float | None:
+        """Return the monotonic time of the last request at any worker, or None if none ever came."""
+        return max([self.times[_LAST_ARRIVAL], *(seat.last_arrival or 0.0 for seat in self.seats())]) or None
+
+    def remove(self) -> None:
+        """Remove the page's file, if it has one; processes that hold the page keep it."""
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+
+
+class Seat:
+    """One worker's place on the board. Written by that worker, and by the master in `release` and `clear`."""
+
+    __slots__ = ("_base", "_byte", "_free", "_header", "_key", "_page", "_taken", "_times", "_words", "board", "index")
+
+    def __init__(self, board: Board, index: int) -> None:
+        self.name_requests_by("x-request-id")
+        self.board = board
+        self.index = index
+        self._base = _HEADER_WORDS + index * _SEAT_WORDS
+        self._byte = WORD * (self._base + _SEAT_HEADER_WORDS)
+        self._page = board.page
+        self._words = board.words
+        self._times = board.times
+        self._free = list(range(ROWS - 1, -1, -1))
+        self._taken: dict[int, int] = {}
+
+    def name_requests_by(self, header: str) -> None:
+        """Take a request's id from this header."""
+        self._header = header.lower().encode("latin-1")
+        self._key = "HTTP_" + header.upper().replace("-", "_")
+
+    def begin(self, token: int, now: float, in_flight: int, subject: Any, kind: str) -> None:
+        """Note that `token` began: its count, and a row that outlives this process. Never blocks.
+
+        There are 32 rows; what begins while all are taken is counted and not named.
+        """
+        words, base = self._words, self._base
+        words[base + _BEGUN] = token
+        words[base + _IN_FLIGHT] = in_flight
+        if kind != "work":
+            self._times[base + _SEAT_ARRIVAL] = now
+        try:
+            row = self._free.pop()
+        except IndexError:
+            return
+        self._taken[token] = row
+        _ROW.pack_into(self._page, self._byte + row * _ROW.size, now, self._label(subject, kind))
+
+    def end(self, token: int, in_flight: int) -> None:
+        """Note that `token` ended."""
+        self._words[self._base + _IN_FLIGHT] = in_flight
+        row = self._taken.pop(token, None)
+        if row is not None:
+            self._times[self._base + _SEAT_HEADER_WORDS + row * ROW_WORDS] = 0.0
+            self._free.append(row)
+
+    def _label(self, subject: Any, kind: str) -> bytes:
+        """Return what a row says of a piece; written with every request, so it looks no further than it must."""
+        if isinstance(subject, str):
+            return f"{kind}\t\t{subject}".encode()
+        if "wsgi.version" in subject:
+            name = subject.get(self._key, "")
+            return f"{kind}\t{subject['REQUEST_METHOD']}\t{subject.get('PATH_INFO', '')[:64]}\t{name}".encode()
+        name = ""
+        for key, value in subject["headers"]:
+            if key == self._header:
+                name = value.decode("latin-1")
+                break
+        return f"{kind}\t{subject.get('method', '')}\t{subject['path'][:64]}\t{name}".encode()
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Yield what began here and has not ended, as `began` (monotonic), `kind`, `method`, `route` and `id`."""
+        for row in range(ROWS):
+            began, label = _ROW.unpack_from(self._page, self._byte + row * _ROW.size)
+            if began:
+                kind, method, route, name = (label.rstrip(b"\0").decode("utf-8", "replace").split("\t") + [""] * 4)[:4]
+                yield {"began": began, "kind": kind, "method": method or None, "route": route, "id": name or None}
+
+    @property
+    def pid(self) -> int:
+        """The worker's process id, or 0."""
+        return self._words[self._base + _PID]
+
+    @pid.setter
+    def pid(self, pid: int) -> None:
+        self._words[self._base + _PID] = pid
+
+    @property
+    def begun(self) -> int:
+        """How much this worker ever began."""
+        return self._words[self._base + _BEGUN]
+
+    @property
+    def in_flight(self) -> int:
+        """How much this worker holds in flight."""
+        return self._words[self._base + _IN_FLIGHT]
+
+    @property
+    def last_arrival(self) -> float | None:
+        """The monotonic time of this worker's last request, or None."""
+        return self._times[self._base + _SEAT_ARRIVAL] or None
+
+    @property
+    def released(self) -> bool:
+        """Whether the master has let this worker go."""
+        return bool(self._words[self._base + _RELEASED])
+
+    def release(self) -> None:
+        """Let this worker go: the next SIGTERM it gets is from its master and means now."""
+        self._words[self._base + _RELEASED] = 1
+
+    @property
+    def asked(self) -> bool:
+        """Whether this worker got a stop signal of its own."""
+        return bool(self._words[self._base + _ASKED])
+
+    def ask(self) -> None:
+        """Record that this worker got a stop signal of its own; safe in a signal handler."""
+        self._words[self._base + _ASKED] = 1
+
+    @property
+    def note(self) -> bytes:
+        """What this worker wrote for whoever reports on the instance."""
+        size = self._words[self._base + _NOTE_SIZE]
+        start = self._byte + ROWS * _ROW.size
+        return bytes(self._page[start : start + size])
+
+    def leave_note(self, text: bytes) -> bool:
+        """Leave `text` for whoever reports on the instance; False, leaving nothing, when it is over 4096 bytes."""
+        if len(text) > NOTE_BYTES:
+            return False
+        start = self._byte + ROWS * _ROW.size
+        self._page[start : start + len(text)] = text
+        self._words[self._base + _NOTE_SIZE] = len(text)
+        return True
+
+    def clear(self) -> None:
+        """Empty the seat."""
+        start, end = WORD * self._base, WORD * (self._base + _SEAT_WORDS)
+        self._page[start:end] = bytes(end - start)
+
+
+def _fill(descriptor: int) -> None:
+    """Write the whole page as zeros, so that every block of it exists."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    left = SIZE_BYTES
+    while left:
+        left -= os.write(descriptor, bytes(left))
+
+
+def process_lives(pid: int) -> bool:
+    """Return whether a process with this id exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,116 @@
+"""The shutdown report: what an instance did from its start to its exit, as one log record and one line of JSON."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from zdlife.machine.phases import Machine, Phase, Reading
+from zdlife.release import Release
+from zdlife.version import __version__
+
+logger = logging.getLogger("zdlife.report")
+REMEMBERED = 50
+
+
+@dataclass(slots=True)
+class LateArrivals:
+    """The requests that arrived after the settle had ended: how many, how late, and from whom.
+
+    Safe from any thread: a race can at most leave one out of `arrivals`, of which the last 50 are kept.
+    """
+
+    count: int = 0
+    worst: float = 0.0
+    arrivals: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+
+    def add(self, *, delay: float, peer: str | None, method: str | None, route: str) -> None:
+        """Count one request that arrived `delay` seconds after the settle."""
+        self.count += 1
+        self.worst = max(self.worst, delay)
+        self.arrivals.append({"delay": round(delay, 3), "peer": peer, "method": method, "route": route})
+
+    def merge(self, other: Mapping[str, Any]) -> None:
+        """Add what another worker counted."""
+        self.count += other["count"]
+        self.worst = max(self.worst, other["worst"])
+        self.arrivals.extend(other["arrivals"])
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return them as the report has them; delays in seconds."""
+        return {"count": self.count, "worst": round(self.worst, 3), "arrivals": list(self.arrivals)}
+
+
+def compose(
+    machine: Machine,
+    now: float,
+    *,
+    reading: Reading,
+    release: Release,
+    server: str,
+    late: LateArrivals,
+    cut: Iterable[Mapping[str, Any]],
+    lost_workers: int,
+) -> dict[str, Any]:
+    """Return the report on a life that ends `now` (monotonic seconds). Times named `at` in it are Unix seconds."""
+    state = machine.state
+    wall = time.time() - now
+    pieces = list(cut)
+    last = reading.last_arrival
+    while_settling = None if last is None or state.asked_at is None or last < state.asked_at else last - state.asked_at
+    return {
+        "zdlife": __version__,
+        "kind": "shutdown",
+        **release.as_dict(),
+        "environment": release.environment,
+        "server": server,
+        "pid": os.getpid(),
+        "clean": state.forced is None and not pieces and lost_workers == 0,
+        "cause": state.cause,
+        "forced": state.forced,
+        "asked_at": None if state.asked_at is None else round(wall + state.asked_at, 3),
+        "phases": [
+            {
+                "phase": passage.phase.value,
+                "at": round(wall + passage.at, 3),
+                "seconds": round(passage.until - passage.at, 3),
+                "requests": passage.requests,
+            }
+            for passage in machine.passages(now, reading)
+            if passage.phase is not Phase.STOPPED
+        ],
+        "settle": {"last_arrival": None if while_settling is None else round(while_settling, 3)},
+        "late_arrivals": late.as_dict(),
+        "cut": pieces,
+        "workers_lost": lost_workers,
+    }
+
+
+def write(report: Mapping[str, Any], *, to: Path | None) -> None:
+    """Log `report` once and append it as one line of JSON to the file `to`, or to standard error.
+
+    Never raises: what cannot be written is logged, and the process goes on ending.
+    """
+    level = logging.INFO if report["clean"] else logging.WARNING
+    logger.log(level, "instance stopped", extra={"zdlife": report})
+    line = json.dumps(report, separators=(",", ":")) + "\n"
+    try:
+        if to is None:
+            sys.stderr.write(line)
+            sys.stderr.flush()
+            return
+        descriptor = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+    except (OSError, ValueError):
+        logger.exception("the shutdown report cannot be written")

@@ -1,0 +1,95 @@
+"""A server zdlife does not know, or one with nothing to take a turn from: the plain behaviour that others build on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterable
+from socket import socket
+
+from zdlife.machine.phases import Event
+from zdlife.process.board import Seat
+from zdlife.process.listener import queued, stop_new_connections
+from zdlife.process.signals import Tap
+
+
+class Alone:
+    """Takes the signals if it is in the main thread, and calls the handlers that were there before when its turn is over.
+
+    What works everywhere: readiness goes red, everything is served through the settle, and then whatever the process
+    would have done on the signal happens.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop | None = None, *, name: str = "unknown", conducted: bool = False
+    ) -> None:
+        self.name = name
+        self.conducted = conducted
+        self.loop = loop
+        self.tap: Tap | None = None
+        self._post: Callable[[Event], None] | None = None
+        self._handing_over = False
+
+    @property
+    def alone(self) -> bool:
+        """Whether a signal to this process is always meant for the whole instance."""
+        return True
+
+    def take_signals(self, post: Callable[[Event], None]) -> None:
+        self._post = post
+        self.tap = Tap(self._receive)
+        self.tap.install()
+
+    def _receive(self, event: Event) -> None:
+        if self._handing_over and self.tap is not None:
+            self.tap.call_before(signal.SIGTERM)
+        elif self._post is not None:
+            self._post(event)
+
+    def means(self, event: Event) -> tuple[Event, ...]:
+        return (event,)
+
+    def listeners(self) -> Iterable[socket]:
+        """Return the sockets the server listens on, as far as they can be known."""
+        return ()
+
+    def leave_listener(self, *, whole_instance: bool) -> None:
+        if whole_instance:
+            for listener in self.listeners():
+                stop_new_connections(listener)
+
+    def queue_is_empty(self) -> bool:
+        return all(queued(listener) == 0 for listener in self.listeners())
+
+    def lingered(self) -> bool:
+        return True
+
+    def hand_over(self) -> None:
+        """Signal this process again, so that the handler from before runs where it belongs: in the main thread."""
+        if self.tap is not None and self.tap.installed:
+            self._handing_over = True
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def force(self) -> None:
+        self.hand_over()
+
+    def look(self) -> Event | None:
+        return None
+
+
+def means_among_siblings(event: Event, own: Seat) -> tuple[Event, ...]:
+    """Tell an instance that is stopped from one worker of it that is recycled.
+
+    Only for workers whose parent signals each of them in turn and says nothing else. If all of them are asked within
+    half a second it is the instance that leaves; if one is not, it goes on accepting and this worker need not settle.
+    """
+    from threading import Event as Pause
+    from time import monotonic
+
+    deadline = monotonic() + 0.5
+    while monotonic() < deadline:
+        if all(seat.asked for seat in own.board.seats() if seat.pid != own.pid):
+            return (event,)
+        Pause().wait(0.02)
+    return (Event.RELEASED,)

@@ -1,0 +1,71 @@
+"""granian's ASGI workers.
+
+granian's main process signals its workers and waits for them. A worker stops the same way on SIGTERM and on SIGINT, so
+zdlife takes SIGTERM and, when its turn is over, sends the worker the SIGINT it has left alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from socket import socket
+
+from zdlife.lifecycle import Lifecycle
+from zdlife.machine.phases import Event
+from zdlife.process.board import Seat
+from zdlife.process.listener import listening_sockets
+from zdlife.servers.alone import Alone, means_among_siblings
+from zdlife.servers.spawned import begin_spawned, is_spawned, sit_down
+
+
+def begin(life: Lifecycle, loop: asyncio.AbstractEventLoop) -> bool:
+    """Begin in a granian worker; False where this is none."""
+    if "granian" not in sys.modules or not is_spawned() or threading.current_thread() is not threading.main_thread():
+        return False
+    life.loop = loop
+    board, seat = sit_down(life)
+    begin_spawned(life, Granian(loop, seat=seat), board=board, seat=seat)
+    return True
+
+
+class Granian(Alone):
+    """One granian worker process."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, seat: Seat | None, name: str = "granian") -> None:
+        super().__init__(loop, name=name)
+        self.seat = seat
+        self._listeners: list[socket] | None = None
+
+    @property
+    def alone(self) -> bool:
+        return self.seat is None
+
+    def take_signals(self, post: Callable[[Event], None]) -> None:
+        assert self.loop is not None
+        self.loop.add_signal_handler(signal.SIGTERM, post, Event.TERM)
+
+    def means(self, event: Event) -> tuple[Event, ...]:
+        return (event,) if self.seat is None else means_among_siblings(event, self.seat)
+
+    def listeners(self) -> Iterable[socket]:
+        if self._listeners is None:
+            self._listeners = list(listening_sockets())
+        return self._listeners
+
+    def leave_listener(self, *, whole_instance: bool) -> None:
+        super().leave_listener(whole_instance=whole_instance)
+        if not whole_instance:
+            self._listeners = []
+
+    def hand_over(self) -> None:
+        for listener in self._listeners or ():
+            listener.close()
+        self._listeners = []
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def force(self) -> None:
+        self.hand_over()

@@ -1,0 +1,78 @@
+"""Workers that are spawned, not forked: each finds its siblings through a file named after their parent."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import re
+import tempfile
+from multiprocessing.util import Finalize
+from pathlib import Path
+
+from zdlife.errors import BoardError
+from zdlife.lifecycle import Lifecycle
+from zdlife.process.board import Board, Seat, process_lives
+from zdlife.process.host import Host
+
+logger = logging.getLogger("zdlife.servers")
+_NAME = re.compile(r"zdlife-\d+-(\d+)-\d+\.board")
+
+
+def is_spawned() -> bool:
+    """Return whether multiprocessing started this process."""
+    return multiprocessing.parent_process() is not None
+
+
+def sit_down(life: Lifecycle) -> tuple[Board, Seat | None]:
+    """Return the board of this process's siblings and a seat at it.
+
+    Where there is no room for the page, a page of this process's own: it then settles for itself alone, which one
+    warning says.
+    """
+    folder = life.settings.board_dir or Path(tempfile.gettempdir())
+    parent = os.getppid()
+    path = folder / f"zdlife-{os.geteuid()}-{parent}-{_started(parent)}.board"
+    try:
+        _sweep(folder)
+        board = Board.at(path)
+    except BoardError as error:
+        logger.warning("workers cannot share a page", extra={"zdlife": {"message": str(error)}})
+        board = Board.anonymous()
+    for seat in board.seats():
+        if not process_lives(seat.pid):
+            report_lost(board, seat)
+    return board, board.claim(os.getpid())
+
+
+def report_lost(board: Board, seat: Seat) -> None:
+    """Fold the seat of a worker that died without leaving, and name what it held."""
+    remains = board.fold(seat, lost=True)
+    logger.error(
+        "a worker died with work in flight" if remains.in_flight else "a worker died",
+        extra={"zdlife": {"pid": remains.pid, "in_flight": list(remains.in_flight)}},
+    )
+
+
+def begin_spawned(life: Lifecycle, host: Host, *, board: Board, seat: Seat | None) -> None:
+    """Begin as one of several workers; the exit handlers of a multiprocessing child are multiprocessing's own."""
+    life.begin(host, board=board, seat=seat, loop=life.loop, leader_pid=os.getppid())
+    Finalize(None, life.finish, exitpriority=100)
+
+
+def _started(pid: int) -> str:
+    """Return when the process started, in the kernel's ticks, so that a process id used again is another parent."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return "0"
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the pages whose parents are gone: their workers were killed and could not."""
+    with contextlib.suppress(OSError):
+        for path in folder.glob(f"zdlife-{os.geteuid()}-*.board"):
+            found = _NAME.fullmatch(path.name)
+            if found is not None and not process_lives(int(found[1])):
+                path.unlink(missing_ok=True)
