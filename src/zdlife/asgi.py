@@ -25,9 +25,9 @@ CLOSE = (b"connection", b"close")
 class LifecycleMiddleware:
     """Wraps an ASGI application so that its instance can be replaced; put it outermost.
 
-    A request is in flight from its first byte to the return of the application, which is after the last byte was given
-    to the server and after Starlette's background tasks. Streams and request bodies pass through untouched. Safe for any
-    number of tasks in one event loop per process.
+    A request is in flight from its first byte to the return of the application, which is after the last byte was
+    given to the server and after Starlette's background tasks. Streams and request bodies pass through untouched.
+    Safe for any number of tasks in one event loop per process.
     """
 
     def __init__(self, app: ASGIApp, lifecycle: Lifecycle) -> None:

@@ -47,7 +47,7 @@ class IllegalTransition(ZdlifeError, RuntimeError):
         self.phase = phase
         self.event = event
         super().__init__(
-            f"{event} cannot happen while {phase}. This is a fault in zdlife or in the server adapter; please report it."
+            f"{event} cannot happen while {phase}. This is a fault in zdlife or its server adapter; please report it."
         )
 
 

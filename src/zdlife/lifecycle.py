@@ -49,7 +49,10 @@ class Lifecycle:
         self.waits_for_lifespan = False
         self._given_release = release is not None
         self._limits = limits_of(self.settings)
-        self._machine = Machine(self._limits, monotonic())
+        self._made_at = monotonic()
+        self._made_in = os.getpid()
+        self._machine = Machine(self._limits, self._made_at)
+        self._loaded = False
         self._seat: Seat | None = None
         self._monitor: Monitor | None = None
         self._drain_hooks: list[Callable[[], Any]] = []
@@ -82,7 +85,7 @@ class Lifecycle:
         return self.inflight.working(name)
 
     def on_drain(self, hook: Hook) -> Hook:
-        """Call `hook` once when the drain begins; `def` in the monitor's thread, `async def` in the application's loop."""
+        """Call `hook` once when the drain begins: `def` in the monitor's thread, `async def` in the app's loop."""
         self._drain_hooks.append(hook)
         return hook
 
@@ -132,19 +135,22 @@ class Lifecycle:
         if host.conducted:
             limits = replace(limits, settle=inf, settle_max=inf)
         else:
-            self._check_budget()
-        self._machine = Machine(limits, monotonic())
+            self._check_budget(host)
+        self._machine = Machine(limits, self._made_at if os.getpid() == self._made_in else monotonic())
         self._monitor = Monitor(self._machine, read=self._read, perform=self._perform, happening=self._happening)
         self._monitor.start()
         host.take_signals(self.post)
 
     def loaded(self) -> None:
-        """Say that the application is loaded; with no warmers it is ready."""
+        """Say that the application is loaded; with no warmers it is ready. Nothing happens the second time."""
+        if self._loaded:
+            return
+        self._loaded = True
         self.post(Event.LOADED)
         self.post(Event.WARMED)
 
     def post(self, event: Event) -> None:
-        """Hand an event to the machine. Safe in a signal handler; a stop signal turns readiness red before it returns."""
+        """Hand over an event. Safe in a signal handler; a stop signal turns readiness red before this returns."""
         if event in (Event.TERM, Event.INTERRUPT):
             if self._seat is not None:
                 self._seat.ask()
@@ -156,11 +162,12 @@ class Lifecycle:
     def finish(self, *, within: float | None = None) -> bool:
         """Say that the server has stopped serving, and wait until the stop hooks are done and the report is written.
 
-        Waits at most `within` seconds, by default the cleanup's own time and a little; returns whether it ended.
+        Waits for work in flight as long as the drain lasts. Waits at most `within` seconds, by default as long as drain
+        and cleanup may take; returns whether it ended.
         """
         if not self.begun:
             return self._stopped.is_set()
-        limit = self.settings.cleanup + 0.5 if within is None else within
+        limit = self._longest_end if within is None else within
         until = monotonic() + limit
         self.post(Event.SERVER_DONE)
         self._hooks_done.wait(limit)
@@ -170,12 +177,16 @@ class Lifecycle:
     async def finish_hooks(self) -> None:
         """Say that the server has stopped serving, and wait until the stop hooks are done; never blocks the loop."""
         self.post(Event.SERVER_DONE)
-        await asyncio.to_thread(self._hooks_done.wait, self.settings.cleanup + 0.5)
+        await asyncio.to_thread(self._hooks_done.wait, self._longest_end)
 
     async def finish_async(self) -> None:
         """Say that the application's own shutdown is done too, and wait until the report is written."""
         self.post(Event.CLEANED_UP)
         await asyncio.to_thread(self._stopped.wait, self.settings.cleanup + 0.5)
+
+    @property
+    def _longest_end(self) -> float:
+        return self.settings.drain + self.settings.cleanup + 0.5
 
     def arrived_late(self, subject: Any, peer: str | None) -> None:
         """Count a request that arrives while leaving, if the settle is over; `subject` as for `InFlight.begin`."""
@@ -202,8 +213,7 @@ class Lifecycle:
         if state.phase is Phase.DRAINING and state.listening:
             left = self.host.queue_is_empty() or monotonic() >= self._queue_deadline
             return (Event.TICK, Event.LISTENER_LEFT) if left else (Event.TICK,)
-        decided = self.host.look()
-        return (Event.TICK,) if decided is None else (Event.TICK, decided)
+        return (Event.TICK, *self.host.look())
 
     def _perform(self, effect: Effect) -> None:
         assert self.host is not None
@@ -284,7 +294,9 @@ class Lifecycle:
                 else:
                     asyncio.run(asyncio.wait_for(hook(), max(0.0, until - monotonic())))
             except Exception:
-                logger.exception("a stop hook raised", extra={"zdlife": {"hook": getattr(hook, "__qualname__", str(hook))}})
+                logger.exception(
+                    "a stop hook raised", extra={"zdlife": {"hook": getattr(hook, "__qualname__", str(hook))}}
+                )
         self._hooks_done.set()
         if not self.waits_for_lifespan:
             self.post(Event.CLEANED_UP)
@@ -322,17 +334,20 @@ class Lifecycle:
                 self.board.remove()
 
     def _leave_note(self) -> None:
-        """Tell the master what this worker cut and what came late; fewer stacks rather than nothing."""
+        """Tell the master what this worker cut and what came late; fewer of each rather than nothing."""
         assert self._seat is not None
-        cut = list(self._cut)
-        for keep in (len(cut), 8, 2, 0):
-            note = json.dumps({"late": self.late.as_dict(), "cut": cut[:keep]}, separators=(",", ":")).encode()
-            if self._seat.leave_note(note):
+        late = self.late.as_dict()
+        for most in (report.REMEMBERED, 8, 2, 0):
+            note = {
+                "late": {**late, "arrivals": late["arrivals"][:most]},
+                "cut": self._cut[:most],
+                "forced": self._machine.state.forced,
+            }
+            if self._seat.leave_note(json.dumps(note, separators=(",", ":")).encode()):
                 return
-        self._seat.leave_note(json.dumps({"late": {**self.late.as_dict(), "arrivals": []}, "cut": []}).encode())
 
-    def _check_budget(self) -> None:
-        for found in misfits(self._limits):
+    def _check_budget(self, host: Host) -> None:
+        for found in misfits(self._limits, server=host.deadline):
             if self.settings.strict:
                 raise BudgetError(found.message)
             logger.warning("the times do not fit", extra={"zdlife": {"message": found.message}})

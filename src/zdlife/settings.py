@@ -45,7 +45,9 @@ class Settings(BaseSettings):
         default=None, description="The name of this copy; the host's name and a process id when unset."
     )
     environment: str = Field(default="development", description="Where this runs: production, staging, development.")
-    profile: Profile | None = Field(default=None, description="A platform whose times are the defaults for those below.")
+    profile: Profile | None = Field(
+        default=None, description="A platform whose times are the defaults for those below."
+    )
     grace: float = Field(default=30.0, gt=0, description="From the stop signal to SIGKILL, as the platform has it.")
     settle: float = Field(
         default_factory=lambda: 0.0 if sys.stderr.isatty() else 5.0,
@@ -62,7 +64,8 @@ class Settings(BaseSettings):
     )
     request_id_header: str = Field(default="x-request-id", description="The request header that names a request.")
     board_dir: Path | None = Field(
-        default=None, description="Where spawned workers keep their shared page; the system's temporary folder when unset."
+        default=None,
+        description="Where spawned workers keep their shared page; the system's temporary folder when unset.",
     )
 
     @model_validator(mode="before")

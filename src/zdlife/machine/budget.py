@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from zdlife.machine.settle import Limits
 
@@ -25,6 +25,18 @@ def limits_of(settings: Settings) -> Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerDeadline:
+    """How long the server itself waits from the beginning of its own stop to its own kill.
+
+    `setting` is its name in the server's words. `covers` are the parts of leaving that have to end by then.
+    """
+
+    setting: str
+    seconds: float
+    covers: tuple[Literal["settle", "drain", "cleanup"], ...] = ("drain",)
+
+
+@dataclass(frozen=True, slots=True)
 class Misfit:
     """One limit that does not hold, and the number to write instead."""
 
@@ -34,29 +46,35 @@ class Misfit:
     message: str
 
 
-def misfits(limits: Limits, *, server_timeout: float | None = None, server_setting: str = "") -> Iterator[Misfit]:
-    """Yield what does not fit, worst first; nothing when everything fits.
-
-    `server_timeout` is how many seconds the server itself gives from the beginning of its own stop to its own kill, or
-    None where it waits without limit; `server_setting` is that setting's name in the server's own words.
-    """
-    needed = max(limits.settle, limits.settle_max if limits.settle > 0 else 0.0) + limits.drain + limits.cleanup
+def misfits(limits: Limits, *, server: ServerDeadline | None = None) -> Iterator[Misfit]:
+    """Yield what does not fit, worst first; nothing when everything fits."""
+    settle = max(limits.settle, limits.settle_max) if limits.settle > 0 else 0.0
+    needed = settle + limits.drain + limits.cleanup
     if needed > limits.grace:
         yield Misfit(
             "ZDLIFE_GRACE",
             limits.grace,
             needed,
-            f"settle up to {needed - limits.drain - limits.cleanup:g} s + drain {limits.drain:g} s + cleanup "
-            f"{limits.cleanup:g} s = {needed:g} s do not fit the grace period of {limits.grace:g} s. "
-            f"Set ZDLIFE_DRAIN to {max(0.0, limits.drain - (needed - limits.grace)):g}, or give the platform's grace period "
-            f"and ZDLIFE_GRACE {needed:g} s.",
+            f"settle up to {settle:g} s + drain {limits.drain:g} s + cleanup {limits.cleanup:g} s = {needed:g} s "
+            f"do not fit the grace period of {limits.grace:g} s. {_remedy(limits, needed)}",
         )
-    own = limits.drain + limits.cleanup
-    if server_timeout is not None and server_timeout < own:
+    if server is None:
+        return
+    lasts = {"settle": settle, "drain": limits.drain, "cleanup": limits.cleanup}
+    own = sum(lasts[part] for part in server.covers)
+    if server.seconds < own:
+        parts = " + ".join(f"{part} {lasts[part]:g} s" for part in server.covers)
         yield Misfit(
-            server_setting,
-            server_timeout,
+            server.setting,
+            server.seconds,
             own,
-            f"{server_setting} is {server_timeout:g} s, less than drain {limits.drain:g} s + cleanup {limits.cleanup:g} s: "
-            f"the server would kill what is still allowed to finish. Set {server_setting} to {own:g}.",
+            f"{server.setting} is {server.seconds:g} s, less than {parts}: "
+            f"the server would cut off what is still allowed to finish. Set {server.setting} to {own:g}.",
         )
+
+
+def _remedy(limits: Limits, needed: float) -> str:
+    """Say which number to write: a shorter drain where that is enough, a longer grace period in any case."""
+    longer = f"give the platform's grace period and ZDLIFE_GRACE {needed:g} s"
+    shorter = limits.drain - (needed - limits.grace)
+    return f"Set ZDLIFE_DRAIN to {shorter:g}, or {longer}." if shorter > 0 else f"{longer[0].upper()}{longer[1:]}."

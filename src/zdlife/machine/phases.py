@@ -1,8 +1,8 @@
 """The transition table: where an instance stands, and what it does next.
 
-An instance arrives (`starting`, `warming`, `ready`) and leaves (`settling`, `draining`, `stopping`, `stopped`). It never
-goes back. The table below is all there is: the running code walks it, the exploration in the tests walks it, and the
-diagram in the docs is drawn from it.
+An instance arrives (`starting`, `warming`, `ready`) and leaves (`settling`, `draining`, `stopping`, `stopped`). It
+never goes back. The table below is all there is: the running code walks it, the exploration in the tests walks it,
+and the diagram in the docs is drawn from it.
 
 The rules behind the rows:
 
@@ -15,7 +15,8 @@ The rules behind the rows:
     short; a further SIGINT is the server's own force-quit.
 5.  The server's own stop begins only when no connection is queued on the listener any more. A connection in the backlog
     when the socket closes is reset, whatever the application does.
-6.  What is in flight gets the whole drain. At its deadline it is named, then the server may cut it.
+6.  What is in flight gets the whole drain, named background work included, even where the server has stopped by then.
+    At its deadline it is named, and then it may be cut.
 7.  Cleanup is bounded. Every phase after the signal has a deadline, so the process ends inside the grace period.
 8.  A worker whose server lets it go leaves at once: either its master has done the settling for it, or it is being
     recycled (a reload, `max_requests`) while its siblings go on accepting. A recycled worker lingers on the connections
@@ -28,6 +29,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
+from math import inf
 
 from zdlife.errors import IllegalTransition
 from zdlife.machine import settle
@@ -110,6 +112,7 @@ class State:
     linger_until: float = 0.0
     listening: bool = True
     handed_over: bool = False
+    server_done: bool = False
     named: bool = False
     forced: str | None = None
 
@@ -137,17 +140,30 @@ class Moment:
     @property
     def settle_ends_at(self) -> float:
         assert self.state.asked_at is not None
-        return settle.ends_at(
-            self.limits, asked_at=self.state.asked_at, last_arrival=self.reading.last_arrival
-        )
+        return settle.ends_at(self.limits, asked_at=self.state.asked_at, last_arrival=self.reading.last_arrival)
 
     @property
     def drain_ends_at(self) -> float:
         """The drain's own length, cut short where a late beginning would break the grace period."""
-        own = self.state.since + self.limits.drain
-        if self.state.asked_at is None:
-            return own
-        return min(own, self.state.asked_at + self.limits.grace - self.limits.cleanup)
+        return min(self.state.since + self.limits.drain, self._cleanup_must_begin_at)
+
+    @property
+    def server_overdue_at(self) -> float:
+        """A moment after the drain's end: the server's own deadline is the same, and its last words are welcome."""
+        return min(self.drain_ends_at + min(1.0, self.limits.cleanup), self._cleanup_must_begin_at)
+
+    @property
+    def cleanup_ends_at(self) -> float:
+        """The cleanup's own length, cut short where the grace period ends before."""
+        return min(self.state.since + self.limits.cleanup, self._grace_ends_at)
+
+    @property
+    def _grace_ends_at(self) -> float:
+        return inf if self.state.asked_at is None else self.state.asked_at + self.limits.grace
+
+    @property
+    def _cleanup_must_begin_at(self) -> float:
+        return self._grace_ends_at - self.limits.cleanup
 
 
 def seen(moment: Moment) -> bool:
@@ -165,7 +181,7 @@ def nothing_queued(moment: Moment) -> bool:
     state = moment.state
     left = not state.listening or moment.event is Event.LISTENER_LEFT
     lingered = moment.now >= state.linger_until or not moment.reading.lingering
-    return left and not state.handed_over and lingered
+    return left and lingered and not (state.handed_over or state.server_done)
 
 
 def drain_over_and_busy(moment: Moment) -> bool:
@@ -174,8 +190,8 @@ def drain_over_and_busy(moment: Moment) -> bool:
 
 
 def server_overdue(moment: Moment) -> bool:
-    """The server has had the drain and a second more, and still has not said that it is done."""
-    return moment.now >= moment.drain_ends_at + min(1.0, moment.limits.cleanup)
+    """The server has had the drain and a moment more, and still has not said that it is done."""
+    return moment.now >= moment.server_overdue_at
 
 
 def busy(moment: Moment) -> bool:
@@ -183,12 +199,20 @@ def busy(moment: Moment) -> bool:
     return moment.reading.in_flight > 0 and not moment.state.named
 
 
+def idle(moment: Moment) -> bool:
+    """The server has stopped serving, and nothing is in flight, or what is has been named."""
+    done = moment.state.server_done or moment.event is Event.SERVER_DONE
+    return done and (moment.reading.in_flight == 0 or moment.state.named)
+
+
+def server_gone(moment: Moment) -> bool:
+    """The server has stopped serving by itself, so that the process ends by itself too."""
+    return moment.state.server_done
+
+
 def cleanup_over(moment: Moment) -> bool:
     """The cleanup has had its time, counted so that the grace period holds."""
-    own = moment.state.since + moment.limits.cleanup
-    if moment.state.asked_at is not None:
-        own = min(own, moment.state.asked_at + moment.limits.grace)
-    return moment.now >= own
+    return moment.now >= moment.cleanup_ends_at
 
 
 GUARDS: tuple[Guard, ...] = (
@@ -198,13 +222,15 @@ GUARDS: tuple[Guard, ...] = (
     drain_over_and_busy,
     server_overdue,
     busy,
+    idle,
+    server_gone,
     cleanup_over,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """In `phase`, when `event` happens and `guard` holds: go to `to` and do `effects`. The first row that holds wins."""
+    """In `phase`, when `event` happens and `guard` holds: go to `to` and do `effects`. The first that holds wins."""
 
     phase: Phase
     event: Event
@@ -245,21 +271,24 @@ TABLE: tuple[Row, ...] = (
     Row(DRAINING, Event.LISTENER_LEFT, DRAINING, (Effect.HAND_OVER,), nothing_queued),
     Row(DRAINING, Event.LISTENER_LEFT, DRAINING),
     Row(DRAINING, Event.TICK, DRAINING, (NAME,), drain_over_and_busy),
+    Row(DRAINING, Event.TICK, STOPPING, (PUBLISH, CLEAN_UP), idle),
     Row(DRAINING, Event.TICK, STOPPING, (PUBLISH, CLEAN_UP), server_overdue),
     Row(DRAINING, Event.TICK, DRAINING, (Effect.HAND_OVER,), nothing_queued),
     Row(DRAINING, Event.INTERRUPT, STOPPING, (NAME, PUBLISH, Effect.FORCE, CLEAN_UP), busy),
     Row(DRAINING, Event.INTERRUPT, STOPPING, (PUBLISH, Effect.FORCE, CLEAN_UP)),
-    # The server has stopped serving, asked by us or by itself: whatever it left in flight is named.
+    # The server has stopped serving, asked by us or by itself: what it left in flight still has the drain.
     *(
         row
         for phase in (S, W, R, SETTLING, DRAINING)
         for row in (
-            Row(phase, Event.SERVER_DONE, STOPPING, (NAME, PUBLISH, CLEAN_UP), busy),
-            Row(phase, Event.SERVER_DONE, STOPPING, (PUBLISH, CLEAN_UP)),
+            Row(phase, Event.SERVER_DONE, STOPPING, (PUBLISH, CLEAN_UP), idle),
+            Row(phase, Event.SERVER_DONE, DRAINING, (PUBLISH, GOODBYE) if phase is not DRAINING else ()),
         )
     ),
     # Stopping: the hooks run, inside their time (rule 7).
-    Row(STOPPING, Event.CLEANED_UP, STOPPED, (PUBLISH, REPORT)),
+    Row(STOPPING, Event.SERVER_DONE, STOPPING),
+    Row(STOPPING, Event.CLEANED_UP, STOPPED, (PUBLISH, REPORT), server_gone),
+    Row(STOPPING, Event.CLEANED_UP, STOPPED, (PUBLISH, REPORT, Effect.EXIT)),
     Row(STOPPING, Event.TICK, STOPPED, (PUBLISH, REPORT, Effect.EXIT), cleanup_over),
     Row(STOPPING, Event.INTERRUPT, STOPPING, (Effect.FORCE,)),
 )
@@ -301,8 +330,8 @@ def _enter(moment: Moment, row: Row) -> State:
         after = replace(after, asked_at=now, cause=moment.event.value, linger_until=0.0)
     if moment.event is Event.RELEASED and state.asked_at is None and not state.phase.leaving:
         after = replace(after, linger_until=now + moment.limits.linger, cause=moment.event.value)
-    if moment.event is Event.SERVER_DONE and state.cause is None:
-        after = replace(after, cause=moment.event.value)
+    if moment.event is Event.SERVER_DONE:
+        after = replace(after, cause=state.cause or moment.event.value, server_done=True, listening=False)
     if state.phase is Phase.SETTLING and row.to is Phase.DRAINING:
         after = replace(after, settle_ended_at=now)
     if moment.event is Event.LISTENER_LEFT:
@@ -310,24 +339,15 @@ def _enter(moment: Moment, row: Row) -> State:
     if Effect.HAND_OVER in row.effects:
         after = replace(after, handed_over=True)
     if Effect.NAME_THE_CUT in row.effects:
-        after = replace(after, named=True, forced=after.forced or _why_forced(moment))
-    if row.guard is server_overdue:
+        why = "drain deadline" if moment.event is Event.TICK else "a second SIGINT"
+        after = replace(after, named=True, forced=after.forced or why)
+    if moment.event is Event.TICK and row.to is Phase.STOPPING and not state.server_done:
         after = replace(after, forced=after.forced or "the server did not stop by the drain deadline")
     if Effect.FORCE in row.effects:
         after = replace(after, forced=after.forced or "a second SIGINT")
-    if Effect.EXIT in row.effects:
+    if row.guard is cleanup_over:
         after = replace(after, forced=after.forced or "the cleanup did not end in its time")
     return after
-
-
-def _why_forced(moment: Moment) -> str:
-    match moment.event:
-        case Event.TICK:
-            return "drain deadline"
-        case Event.INTERRUPT:
-            return "a second SIGINT"
-        case _:
-            return "the server stopped before its work was done"
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,14 +399,13 @@ class Machine:
             case Phase.SETTLING:
                 return moment.settle_ends_at
             case Phase.DRAINING:
-                due = [moment.drain_ends_at + min(1.0, self.limits.cleanup)]
+                due = [moment.server_overdue_at]
                 if not state.named and reading.in_flight > 0:
                     due.append(moment.drain_ends_at)
-                if not state.listening and not state.handed_over:
+                if not state.listening and not (state.handed_over or state.server_done):
                     due.append(state.linger_until)
                 return min(due)
             case Phase.STOPPING:
-                own = state.since + self.limits.cleanup
-                return own if state.asked_at is None else min(own, state.asked_at + self.limits.grace)
+                return moment.cleanup_ends_at
             case _:
                 return None

@@ -33,18 +33,18 @@ class Answer:
 
 def livez(life: Lifecycle) -> Answer:
     """Green as long as the process can answer."""
-    return _health(life, True, ())
+    return _health(life)
 
 
 def readyz(life: Lifecycle) -> Answer:
     """Green while requests are welcome; otherwise 503, with the reason."""
-    return _health(life, life.ready, () if life.ready else (_reason(life),))
+    return _health(life, () if life.ready else (_reason(life),))
 
 
 def startupz(life: Lifecycle) -> Answer:
     """Green once the application has started, and ever after."""
     started = life.phase not in (Phase.STARTING, Phase.WARMING)
-    return _health(life, started, () if started else (life.phase.value,))
+    return _health(life, () if started else (life.phase.value,))
 
 
 def version(life: Lifecycle) -> Answer:
@@ -76,7 +76,8 @@ def _reason(life: Lifecycle) -> str:
     return life.phase.value
 
 
-def _health(life: Lifecycle, good: bool, reasons: tuple[str, ...]) -> Answer:
+def _health(life: Lifecycle, reasons: tuple[str, ...] = ()) -> Answer:
+    good = not reasons
     body = {
         "status": "pass" if good else "fail",
         "phase": life.phase.value,

@@ -1,8 +1,8 @@
 """One shared page per instance: what the master and the workers tell each other.
 
-The page is memory, not a protocol: every word has one writer at a time, and is eight aligned bytes, which the processors
-Python runs on store and load whole. Readers may see a value a moment old and never a torn one. Nobody waits for anybody,
-so a dead process can hold nobody up.
+The page is memory, not a protocol: every word has one writer at a time, and is eight aligned bytes, which the
+processors Python runs on store and load whole. Readers may see a value a moment old and never a torn one. Nobody
+waits for anybody, so a dead process can hold nobody up.
 
 Under gunicorn the page is anonymous and made before the fork: it survives a reload that executes the configuration
 again, because it lives in an imported module, and it needs no file. Workers that are spawned and not forked find each

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from zdlife.machine.budget import ServerDeadline
 from zdlife.machine.phases import Event
 
 
@@ -27,6 +28,10 @@ class Host(Protocol):
     def alone(self) -> bool:
         """Whether a signal to this process is always meant for the whole instance."""
 
+    @property
+    def deadline(self) -> ServerDeadline | None:
+        """The time after which the server cuts off what is in flight, or None if it waits as long as zdlife does."""
+
     def take_signals(self, post: Callable[[Event], None]) -> None:
         """Put zdlife first in line for SIGTERM and SIGINT; `post` may be called from a signal handler."""
 
@@ -48,5 +53,5 @@ class Host(Protocol):
     def force(self) -> None:
         """Let the server's own force-quit begin."""
 
-    def look(self) -> Event | None:
+    def look(self) -> tuple[Event, ...]:
         """Return what the server has decided by itself since the last look, a few times a second."""

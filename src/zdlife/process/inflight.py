@@ -119,7 +119,7 @@ def _runner() -> Any:
 
 
 def describe(subject: Any, header: str) -> tuple[str | None, str, str | None]:
-    """Return method, route and request id of an ASGI scope or a WSGI environ; of background work its name as the route."""
+    """Return method, route and request id of a scope or an environ; of background work its name as the route."""
     if isinstance(subject, str):
         return None, subject, None
     if "wsgi.version" in subject:

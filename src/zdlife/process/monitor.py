@@ -14,14 +14,15 @@ from zdlife.machine.phases import Effect, Event, Machine, Reading
 logger = logging.getLogger("zdlife.monitor")
 BEAT = 0.25
 """Seconds between two looks around while nothing is due."""
+BEAT_WHILE_LEAVING = 0.05
 
 
 class Monitor:
     """One daemon thread that feeds events and time to a machine and has its effects carried out, one after another.
 
-    `post` may be called from any thread and from a signal handler (`SimpleQueue.put` is reentrant). Nothing else touches
-    the machine, so the machine needs no lock. A thread and not a task of the application's loop: at the deadline it can
-    still name what blocks that loop.
+    `post` may be called from any thread and from a signal handler (`SimpleQueue.put` is reentrant). Nothing else
+    touches the machine, so the machine needs no lock. A thread and not a task of the application's loop: at the
+    deadline it can still name what blocks that loop.
     """
 
     def __init__(
@@ -81,7 +82,6 @@ class Monitor:
                 self._perform(effect)
 
     def _pause(self) -> float:
+        beat = BEAT_WHILE_LEAVING if self._machine.state.phase.leaving else BEAT
         due = self._machine.wakes_at(self._read())
-        if due is None:
-            return BEAT
-        return min(BEAT, max(0.001, due - monotonic()))
+        return beat if due is None else min(beat, max(0.001, due - monotonic()))

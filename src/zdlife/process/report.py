@@ -59,9 +59,14 @@ def compose(
     late: LateArrivals,
     cut: Iterable[Mapping[str, Any]],
     lost_workers: int,
+    forced: str | None = None,
 ) -> dict[str, Any]:
-    """Return the report on a life that ends `now` (monotonic seconds). Times named `at` in it are Unix seconds."""
+    """Return the report on a life that ends `now` (monotonic seconds). Times named `at` in it are Unix seconds.
+
+    `forced` is why a worker of this instance was forced to end, if its master was not.
+    """
     state = machine.state
+    forced = state.forced or forced
     wall = time.time() - now
     pieces = list(cut)
     last = reading.last_arrival
@@ -73,9 +78,9 @@ def compose(
         "environment": release.environment,
         "server": server,
         "pid": os.getpid(),
-        "clean": state.forced is None and not pieces and lost_workers == 0,
+        "clean": forced is None and not pieces and lost_workers == 0,
         "cause": state.cause,
-        "forced": state.forced,
+        "forced": forced,
         "asked_at": None if state.asked_at is None else round(wall + state.asked_at, 3),
         "phases": [
             {

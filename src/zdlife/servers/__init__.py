@@ -16,7 +16,7 @@ from zdlife.servers.alone import Alone
 
 
 def around_import(life: Lifecycle) -> None:
-    """Look around where the middleware is made: under gunicorn, and in a worker of hypercorn's, this is early enough."""
+    """Look around where the middleware is made: under gunicorn and in hypercorn's workers that is early enough."""
     if "gunicorn" in sys.modules:
         gunicorn.here.wrapped(life)
     if "hypercorn" in sys.modules:

@@ -7,29 +7,34 @@ import os
 import signal
 from collections.abc import Callable, Iterable
 from socket import socket
+from time import monotonic, sleep
 
+from zdlife.machine.budget import ServerDeadline
 from zdlife.machine.phases import Event
 from zdlife.process.board import Seat
 from zdlife.process.listener import queued, stop_new_connections
 from zdlife.process.signals import Tap
 
+SIBLINGS_ARE_ASKED_WITHIN = 0.5
+
 
 class Alone:
-    """Takes the signals if it is in the main thread, and calls the handlers that were there before when its turn is over.
+    """Takes the signals in the main thread, and calls the handlers that were there before when its turn is over.
 
     What works everywhere: readiness goes red, everything is served through the settle, and then whatever the process
     would have done on the signal happens.
     """
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop | None = None, *, name: str = "unknown", conducted: bool = False
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None, *, name: str = "unknown") -> None:
         self.name = name
-        self.conducted = conducted
         self.loop = loop
         self.tap: Tap | None = None
         self._post: Callable[[Event], None] | None = None
         self._handing_over = False
+
+    @property
+    def conducted(self) -> bool:
+        return False
 
     @property
     def alone(self) -> bool:
@@ -46,6 +51,10 @@ class Alone:
             self.tap.call_before(signal.SIGTERM)
         elif self._post is not None:
             self._post(event)
+
+    @property
+    def deadline(self) -> ServerDeadline | None:
+        return None
 
     def means(self, event: Event) -> tuple[Event, ...]:
         return (event,)
@@ -74,22 +83,40 @@ class Alone:
     def force(self) -> None:
         self.hand_over()
 
-    def look(self) -> Event | None:
-        return None
+    def look(self) -> tuple[Event, ...]:
+        return ()
 
 
-def means_among_siblings(event: Event, own: Seat) -> tuple[Event, ...]:
-    """Tell an instance that is stopped from one worker of it that is recycled.
+class Sibling(Alone):
+    """One of several workers whose parent signals each of them in turn and says nothing else.
 
-    Only for workers whose parent signals each of them in turn and says nothing else. If all of them are asked within
-    half a second it is the instance that leaves; if one is not, it goes on accepting and this worker need not settle.
+    Without a seat at the siblings' board it is on its own.
     """
-    from threading import Event as Pause
-    from time import monotonic
 
-    deadline = monotonic() + 0.5
-    while monotonic() < deadline:
-        if all(seat.asked for seat in own.board.seats() if seat.pid != own.pid):
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, seat: Seat | None, name: str) -> None:
+        super().__init__(loop, name=name)
+        self.seat = seat
+        self._parent = os.getppid()
+
+    @property
+    def alone(self) -> bool:
+        return self.seat is None
+
+    def means(self, event: Event) -> tuple[Event, ...]:
+        """Tell an instance that is stopped from one worker of it that is recycled.
+
+        If all are asked within half a second it is the instance that leaves; if one is not, it goes on accepting and
+        this worker need not settle.
+        """
+        if self.seat is None or event not in (Event.TERM, Event.INTERRUPT):
             return (event,)
-        Pause().wait(0.02)
-    return (Event.RELEASED,)
+        deadline = monotonic() + SIBLINGS_ARE_ASKED_WITHIN
+        while monotonic() < deadline:
+            if all(seat.asked for seat in self.seat.board.seats() if seat.pid != self.seat.pid):
+                return (event,)
+            sleep(0.02)
+        return (Event.RELEASED,)
+
+    def look(self) -> tuple[Event, ...]:
+        """Leave when the parent is gone: nobody would ever tell this worker to."""
+        return (Event.TERM,) if self.seat is not None and os.getppid() != self._parent else ()

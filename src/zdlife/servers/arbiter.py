@@ -1,8 +1,8 @@
 """gunicorn's master: it settles for all its workers, and reports on the instance.
 
 The master's main loop goes on reaping and spawning workers while it settles, because its own `handle_term` runs only
-when zdlife's turn is over. No thread is started here: gunicorn forks from this process. Time passes with the turns of the
-main loop, which an interval timer wakes while there is something to wait for.
+when zdlife's turn is over. No thread is started here: gunicorn forks from this process. Time passes with the turns of
+the main loop, which an interval timer wakes while there is something to wait for.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from time import monotonic
 from typing import Any
 
 from zdlife.errors import BudgetError
-from zdlife.machine.budget import limits_of, misfits
+from zdlife.machine.budget import ServerDeadline, limits_of, misfits
 from zdlife.machine.phases import Effect, Event, Machine, Phase, Reading
 from zdlife.process import report
 from zdlife.process.board import Board, Seat
 from zdlife.process.listener import queued, stop_new_connections
-from zdlife.servers.gunicorn import here
+from zdlife.servers.workers import place
 from zdlife.settings import Settings
 
 logger = logging.getLogger("zdlife.servers")
@@ -34,9 +34,10 @@ class Conductor:
 
     def __init__(self, settings: Settings, server: Any) -> None:
         self.settings = settings
-        self.board = here.board = Board.anonymous()
+        self.board = place.board = Board.anonymous()
         self.late = report.LateArrivals()
         self._cut: list[dict[str, Any]] = []
+        self._forced: str | None = None
         self._limits = limits_of(settings)
         self._machine = Machine(self._limits, monotonic())
         self._queue_deadline = 0.0
@@ -68,8 +69,10 @@ class Conductor:
         given = self._server.cfg.graceful_timeout
         if given in (GUNICORN_DEFAULT_TIMEOUT, needed):
             self._server.cfg.set("graceful_timeout", needed)
-            given = None
-        for found in misfits(self._limits, server_timeout=given, server_setting="graceful_timeout"):
+            given = needed
+        for found in misfits(
+            self._limits, server=ServerDeadline("graceful_timeout", given, covers=("drain", "cleanup"))
+        ):
             if self.settings.strict:
                 raise BudgetError(found.message)
             self._server.log.warning("zdlife: %s", found.message)
@@ -103,9 +106,9 @@ class Conductor:
     def receive(self, event: Event) -> None:
         """Advance by one event and do what follows from it."""
         state = self._machine.state
-        if event is Event.TICK and state.phase is Phase.DRAINING and state.listening:
-            if self._queue_is_empty() or monotonic() >= self._queue_deadline:
-                event = Event.LISTENER_LEFT
+        leaving_listener = event is Event.TICK and state.phase is Phase.DRAINING and state.listening
+        if leaving_listener and (self._queue_is_empty() or monotonic() >= self._queue_deadline):
+            event = Event.LISTENER_LEFT
         for effect in self._machine.receive(event, monotonic(), self._read()):
             self._perform(effect)
 
@@ -175,6 +178,7 @@ class Conductor:
             told = json.loads(note)
             self.late.merge(told["late"])
             self._cut.extend(told["cut"])
+            self._forced = self._forced or told["forced"]
             return
         now = monotonic()
         for row in remains.in_flight:
@@ -194,6 +198,7 @@ class Conductor:
                 late=self.late,
                 cut=self._cut,
                 lost_workers=self.board.lost_workers,
+                forced=self._forced,
             ),
             to=self.settings.report,
         )

@@ -18,7 +18,7 @@ from zdlife.lifecycle import Lifecycle
 from zdlife.machine.phases import Event
 from zdlife.process.board import Seat
 from zdlife.process.listener import listening_sockets
-from zdlife.servers.alone import Alone, means_among_siblings
+from zdlife.servers.alone import Sibling
 from zdlife.servers.spawned import begin_spawned, is_spawned, sit_down
 
 
@@ -32,24 +32,16 @@ def begin(life: Lifecycle, loop: asyncio.AbstractEventLoop) -> bool:
     return True
 
 
-class Granian(Alone):
+class Granian(Sibling):
     """One granian worker process."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, *, seat: Seat | None, name: str = "granian") -> None:
-        super().__init__(loop, name=name)
-        self.seat = seat
+        super().__init__(loop, seat=seat, name=name)
         self._listeners: list[socket] | None = None
-
-    @property
-    def alone(self) -> bool:
-        return self.seat is None
 
     def take_signals(self, post: Callable[[Event], None]) -> None:
         assert self.loop is not None
         self.loop.add_signal_handler(signal.SIGTERM, post, Event.TERM)
-
-    def means(self, event: Event) -> tuple[Event, ...]:
-        return (event,) if self.seat is None else means_among_siblings(event, self.seat)
 
     def listeners(self) -> Iterable[socket]:
         if self._listeners is None:

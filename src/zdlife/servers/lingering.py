@@ -1,9 +1,10 @@
 """Closing a connection politely without waiting for the client.
 
-gunicorn ends a `Connection: close` response by half-closing the socket and then reading for up to two seconds, until the
-client has closed its side (RFC 9112, section 9.6: closing at once could reset the connection and cost the client the end
-of its response). It waits in the thread that serves requests; in gthread, in the only one that accepts. Clients that
-keep their side open then stall the worker for two seconds each, just when a settle tells every one of them to close.
+gunicorn ends a `Connection: close` response by half-closing the socket and then reading for up to two seconds, until
+the client has closed its side (RFC 9112, section 9.6: closing at once could reset the connection and cost the client
+the end of its response). It waits in the thread that serves requests; in gthread, in the only one that accepts.
+Clients that keep their side open then stall the worker for two seconds each, just when a settle tells every one of
+them to close.
 
 Here the same waiting is done for all such sockets together, in one thread of their own.
 """
@@ -100,19 +101,19 @@ def _ended(sock: socket.socket, read: dict[socket.socket, int]) -> bool:
     return not received or read[sock] >= MOST_READ_BYTES
 
 
-_lingerer: Lingerer | None = None
+_lingerers: list[Lingerer] = []
+"""This process's one lingerer, once there is one."""
 
 
 def close_in_background() -> None:
     """Have this worker's `Connection: close` responses end without waiting; for gunicorn's versions that wait."""
-    global _lingerer
     util = sys.modules.get("gunicorn.util")
-    if _lingerer is None and util is not None and hasattr(util, "close_graceful"):
-        _lingerer = Lingerer()
-        util.close_graceful = _lingerer.close_graceful  # type: ignore[attr-defined]  # gunicorn ships no types
+    if not _lingerers and util is not None and hasattr(util, "close_graceful"):
+        _lingerers.append(Lingerer())
+        util.__dict__["close_graceful"] = _lingerers[0].close_graceful
 
 
 def wait() -> None:
     """Wait for the sockets that linger, as the process ends."""
-    if _lingerer is not None:
-        _lingerer.wait()
+    for lingerer in _lingerers:
+        lingerer.wait()

@@ -16,9 +16,10 @@ from socket import socket
 from typing import Any
 
 from zdlife.lifecycle import Lifecycle
+from zdlife.machine.budget import ServerDeadline
 from zdlife.machine.phases import Event
 from zdlife.process.board import Seat
-from zdlife.servers.alone import Alone, means_among_siblings
+from zdlife.servers.alone import Sibling
 from zdlife.servers.spawned import begin_spawned, is_spawned, sit_down
 
 
@@ -44,7 +45,7 @@ def begin(life: Lifecycle, loop: asyncio.AbstractEventLoop) -> bool:
     return True
 
 
-class Uvicorn(Alone):
+class Uvicorn(Sibling):
     """One uvicorn server in this process. `seat` is its place among its siblings, if it has any."""
 
     def __init__(
@@ -55,28 +56,24 @@ class Uvicorn(Alone):
         drain: float,
         seat: Seat | None = None,
         name: str = "uvicorn",
-        conducted: bool = False,
     ) -> None:
-        super().__init__(loop, name=name, conducted=conducted)
+        super().__init__(loop, seat=seat, name=name)
         self.server = server
-        self.seat = seat
         self._most_requests: int | None = server.limit_max_requests
         self._released = False
         limit = server.config.timeout_graceful_shutdown
+        self._given: float | None = limit
         # Never without a limit, and a moment longer than our own deadline, which names what blocks it.
         server.config.timeout_graceful_shutdown = drain + 0.5 if limit is None else min(limit, drain + 0.5)
 
     @property
-    def alone(self) -> bool:
-        return self.seat is None
+    def deadline(self) -> ServerDeadline | None:
+        return None if self._given is None else ServerDeadline("timeout_graceful_shutdown", self._given)
 
     def take_signals(self, post: Callable[[Event], None]) -> None:
         super().take_signals(post)
         # uvicorn would stop between two of its ticks; we count for it and let its connections go first.
         self.server.__dict__["limit_max_requests"] = None
-
-    def means(self, event: Event) -> tuple[Event, ...]:
-        return (event,) if self.seat is None else means_among_siblings(event, self.seat)
 
     def listeners(self) -> Iterable[socket]:
         for server in getattr(self.server, "servers", ()):
@@ -107,12 +104,12 @@ class Uvicorn(Alone):
 
         self._in_loop(quit_now)
 
-    def look(self) -> Event | None:
+    def look(self) -> tuple[Event, ...]:
         most = self._most_requests
         if most is None or self._released or self.server.server_state.total_requests < most:
-            return None
+            return super().look()
         self._released = True
-        return Event.TERM if self.alone and not self.conducted else Event.RELEASED
+        return (Event.TERM if self.alone and not self.conducted else Event.RELEASED,)
 
     def _in_loop(self, call: Callable[[], None]) -> None:
         if self.loop is not None and not self.loop.is_closed():
