@@ -242,6 +242,8 @@ class Lifecycle:
 
     def _publish(self) -> None:
         state = self._machine.state
+        if self._seat is not None:
+            self._seat.publish(state.phase)
         conducted = self.host is not None and self.host.conducted
         if not conducted:
             if state.asked_at is not None:

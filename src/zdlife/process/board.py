@@ -41,7 +41,7 @@ NOTE_BYTES = 4096
 _MAGIC, _PHASE, _ASKED_AT, _SETTLE_ENDED_AT, _FOLDED_BEGUN, _LOST_WORKERS, _LAST_ARRIVAL = range(7)
 _HEADER_WORDS = 16
 # The words of a seat.
-_PID, _BEAT, _BEGUN, _IN_FLIGHT, _SEAT_ARRIVAL, _RELEASED, _ASKED, _NOTE_SIZE = range(8)
+_PID, _BEAT, _BEGUN, _IN_FLIGHT, _SEAT_ARRIVAL, _RELEASED, _ASKED, _NOTE_SIZE, _STANDS = range(9)
 _SEAT_HEADER_WORDS = 16
 _SEAT_WORDS = _SEAT_HEADER_WORDS + ROWS * ROW_WORDS + NOTE_BYTES // WORD
 SIZE_BYTES = WORD * (_HEADER_WORDS + SEATS * _SEAT_WORDS)
@@ -185,9 +185,14 @@ class Board:
             if seat.pid != 0:
                 yield seat
 
-    def fold(self, seat: Seat, *, lost: bool) -> Remains:
-        """Add what `seat` counted to the instance and empty it; `lost` if its worker died without leaving."""
+    def fold(self, seat: Seat, *, lost: bool) -> Remains | None:
+        """Add what `seat` counted to the instance and empty it; `lost` if its worker died without leaving.
+
+        Returns None where somebody else has folded it meanwhile.
+        """
         with self._locked():
+            if seat.pid == 0:
+                return None
             remains = Remains(seat.pid, seat.begun, tuple(seat.rows()), seat.note)
             self.words[_FOLDED_BEGUN] += seat.begun
             self.times[_LAST_ARRIVAL] = max(self.times[_LAST_ARRIVAL], seat.last_arrival or 0.0)
@@ -309,6 +314,15 @@ class Seat:
     def last_arrival(self) -> float | None:
         """The monotonic time of this worker's last request, or None."""
         return self._times[self._base + _SEAT_ARRIVAL] or None
+
+    @property
+    def phase(self) -> Phase:
+        """Where this worker stands."""
+        return PHASES[self._words[self._base + _STANDS]]
+
+    def publish(self, phase: Phase) -> None:
+        """Say where this worker stands."""
+        self._words[self._base + _STANDS] = RANK[phase]
 
     @property
     def released(self) -> bool:

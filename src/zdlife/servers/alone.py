@@ -11,7 +11,7 @@ from time import monotonic, sleep
 
 from zdlife.machine.budget import ServerDeadline
 from zdlife.machine.phases import Event
-from zdlife.process.board import Seat
+from zdlife.process.board import Seat, process_lives
 from zdlife.process.listener import queued, stop_new_connections
 from zdlife.process.signals import Tap
 
@@ -112,7 +112,8 @@ class Sibling(Alone):
             return (event,)
         deadline = monotonic() + SIBLINGS_ARE_ASKED_WITHIN
         while monotonic() < deadline:
-            if all(seat.asked for seat in self.seat.board.seats() if seat.pid != self.seat.pid):
+            others = (seat for seat in self.seat.board.seats() if seat.pid != self.seat.pid)
+            if all(seat.asked or not process_lives(seat.pid) for seat in others):
                 return (event,)
             sleep(0.02)
         return (Event.RELEASED,)

@@ -82,7 +82,6 @@ class Conductor:
         signal.signal(signal.SIGALRM, lambda _signum, _frame: self._server.wakeup())
         self.release = self.settings.release(leader_pid=self._server.pid)
         self.receive(Event.LOADED)
-        self.receive(Event.WARMED)
 
     def seat(self, worker: Any) -> None:
         """Keep a place on the board for a worker that is about to be forked."""
@@ -105,10 +104,17 @@ class Conductor:
 
     def receive(self, event: Event) -> None:
         """Advance by one event and do what follows from it."""
+        if self._machine.state.phase is Phase.WARMING and any(
+            seat.phase not in (Phase.STARTING, Phase.WARMING) for seat in self.board.seats()
+        ):
+            self._advance(Event.WARMED)
         state = self._machine.state
         leaving_listener = event is Event.TICK and state.phase is Phase.DRAINING and state.listening
         if leaving_listener and (self._queue_is_empty() or monotonic() >= self._queue_deadline):
             event = Event.LISTENER_LEFT
+        self._advance(event)
+
+    def _advance(self, event: Event) -> None:
         for effect in self._machine.receive(event, monotonic(), self._read()):
             self._perform(effect)
 
@@ -174,6 +180,8 @@ class Conductor:
         """Add up what a worker did. One without a note was killed: what it held is named by its rows."""
         note = seat.note
         remains = self.board.fold(seat, lost=not note and seat.begun > 0)
+        if remains is None:
+            return
         if note:
             told = json.loads(note)
             self.late.merge(told["late"])

@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 from zdlife.lifecycle import Lifecycle
+from zdlife.machine.phases import Phase
 from zdlife.servers import lingering
 from zdlife.servers.uvicorn import find_server
 from zdlife.servers.workers import GunicornAsgi, GunicornSync, GunicornUvicorn, Worker, kind_of, place
@@ -63,6 +64,8 @@ def initialized(worker: Any) -> None:
     if here.life is not None:
         adapt(worker, here.life)
         begin_wsgi(here.life, worker)
+    elif place.seat is not None:
+        place.seat.publish(Phase.READY)  # An application without the middleware is settled for all the same.
 
 
 def exited(worker: Any) -> None:

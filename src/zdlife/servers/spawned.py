@@ -49,6 +49,8 @@ def sit_down(life: Lifecycle) -> tuple[Board, Seat | None]:
 def report_lost(board: Board, seat: Seat) -> None:
     """Fold the seat of a worker that died without leaving, and name what it held."""
     remains = board.fold(seat, lost=True)
+    if remains is None:
+        return
     logger.error(
         "a worker died with work in flight" if remains.in_flight else "a worker died",
         extra={"zdlife": {"pid": remains.pid, "in_flight": list(remains.in_flight)}},
