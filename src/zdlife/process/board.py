@@ -47,7 +47,8 @@ _SEAT_WORDS = _SEAT_HEADER_WORDS + ROWS * ROW_WORDS + NOTE_BYTES // WORD
 SIZE_BYTES = WORD * (_HEADER_WORDS + SEATS * _SEAT_WORDS)
 
 _ROW = struct.Struct("=d120s")
-_CLEAR = bytes(_ROW.size)
+_COUNTS = struct.Struct("=QQd")
+"""A seat's `_BEGUN`, `_IN_FLIGHT` and `_SEAT_ARRIVAL`, which lie side by side and are written at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +182,8 @@ class Board:
     def seats(self) -> Iterator[Seat]:
         """Yield every seat that is taken."""
         for index in range(SEATS):
-            seat = Seat(self, index)
-            if seat.pid != 0:
-                yield seat
+            if self.words[_HEADER_WORDS + index * _SEAT_WORDS + _PID] != 0:
+                yield Seat(self, index)
 
     def fold(self, seat: Seat, *, lost: bool) -> Remains | None:
         """Add what `seat` counted to the instance and empty it; `lost` if its worker died without leaving.
@@ -203,7 +203,7 @@ class Board:
 
     @property
     def begun(self) -> int:
-        """Return how many pieces of work the instance ever began, dead workers included."""
+        """Return how many requests the instance ever began, dead workers included."""
         return self.words[_FOLDED_BEGUN] + sum(seat.begun for seat in self.seats())
 
     @property
@@ -225,13 +225,27 @@ class Board:
 class Seat:
     """One worker's place on the board. Written by that worker, and by the master in `release` and `clear`."""
 
-    __slots__ = ("_base", "_byte", "_free", "_header", "_key", "_page", "_taken", "_times", "_words", "board", "index")
+    __slots__ = (
+        "_base",
+        "_byte",
+        "_counts",
+        "_free",
+        "_header",
+        "_key",
+        "_page",
+        "_taken",
+        "_times",
+        "_words",
+        "board",
+        "index",
+    )
 
     def __init__(self, board: Board, index: int) -> None:
         self.name_requests_by("x-request-id")
         self.board = board
         self.index = index
         self._base = _HEADER_WORDS + index * _SEAT_WORDS
+        self._counts = WORD * (self._base + _BEGUN)
         self._byte = WORD * (self._base + _SEAT_HEADER_WORDS)
         self._page = board.page
         self._words = board.words
@@ -244,20 +258,18 @@ class Seat:
         self._header = header.lower().encode("latin-1")
         self._key = "HTTP_" + header.upper().replace("-", "_")
 
-    def begin(self, token: int, now: float, in_flight: int, subject: Any, kind: str) -> None:
-        """Note that `token` began: its count, and a row that outlives this process. Never blocks.
+    def begin(self, token: int, now: float, begun: int, in_flight: int, subject: Any, kind: str) -> None:
+        """Note that `token` began: the new counts, and a row that outlives this process. Never blocks.
 
         There are 32 rows; what begins while all are taken is counted and not named.
         """
-        words, base = self._words, self._base
-        words[base + _BEGUN] = token
-        words[base + _IN_FLIGHT] = in_flight
-        if kind != "work":
-            self._times[base + _SEAT_ARRIVAL] = now
-        try:
-            row = self._free.pop()
-        except IndexError:
+        if kind == "work":
+            self._words[self._base + _IN_FLIGHT] = in_flight
+        else:
+            _COUNTS.pack_into(self._page, self._counts, begun, in_flight, now)
+        if not self._free:
             return
+        row = self._free.pop()
         self._taken[token] = row
         _ROW.pack_into(self._page, self._byte + row * _ROW.size, now, self._label(subject, kind))
 
@@ -272,23 +284,25 @@ class Seat:
     def _label(self, subject: Any, kind: str) -> bytes:
         """Return what a row says of a piece; written with every request, so it looks no further than it must."""
         if isinstance(subject, str):
-            return f"{kind}\t\t{subject}".encode()
+            return f"{kind}\t\t\t{subject}".encode("utf-8", "replace")
         if "wsgi.version" in subject:
-            name = subject.get(self._key, "")
-            return f"{kind}\t{subject['REQUEST_METHOD']}\t{subject.get('PATH_INFO', '')[:64]}\t{name}".encode()
+            name, path = subject.get(self._key, ""), subject.get("PATH_INFO", "")
+            return f"{kind}\t{subject['REQUEST_METHOD']}\t{name[:48]}\t{path[:64]}".encode("utf-8", "replace")
         name = ""
         for key, value in subject["headers"]:
             if key == self._header:
                 name = value.decode("latin-1")
                 break
-        return f"{kind}\t{subject.get('method', '')}\t{subject['path'][:64]}\t{name}".encode()
+        label = f"{kind}\t{subject.get('method', '')}\t{name[:48]}\t{subject['path'][:64]}"
+        return label.encode("utf-8", "replace")
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield what began here and has not ended, as `began` (monotonic), `kind`, `method`, `route` and `id`."""
         for row in range(ROWS):
             began, label = _ROW.unpack_from(self._page, self._byte + row * _ROW.size)
             if began:
-                kind, method, route, name = (label.rstrip(b"\0").decode("utf-8", "replace").split("\t") + [""] * 4)[:4]
+                words = label.rstrip(b"\0").decode("utf-8", "replace").split("\t", 3)
+                kind, method, name, route = words + [""] * (4 - len(words))
                 yield {"began": began, "kind": kind, "method": method or None, "route": route, "id": name or None}
 
     @property
@@ -302,7 +316,7 @@ class Seat:
 
     @property
     def begun(self) -> int:
-        """How much this worker ever began."""
+        """How many requests this worker ever began."""
         return self._words[self._base + _BEGUN]
 
     @property

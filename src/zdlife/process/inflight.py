@@ -48,14 +48,16 @@ class InFlight:
     `begin` and `end` are safe from any thread and any task and take no lock: a piece is one entry of a dict under a
     number never used twice. Their cost does not depend on how much is in flight.
 
-    `begun` is how many pieces ever began, `last_arrival` the monotonic time of the last request that began, or None.
+    `begun` is how many requests ever began, `last_arrival` the monotonic time of the last of them, or None; background
+    work is neither.
     """
 
-    __slots__ = ("_entries", "_header", "_seat", "_tokens", "begun", "last_arrival")
+    __slots__ = ("_entries", "_header", "_requests", "_seat", "_tokens", "begun", "last_arrival")
 
     def __init__(self, *, request_id_header: str = "x-request-id") -> None:
         self._entries: dict[int, tuple[float, Kind, Any, Any]] = {}
         self._tokens = count(1)
+        self._requests = count(1)
         self._header = request_id_header.lower()
         self._seat: Seat | None = None
         self.begun = 0
@@ -77,12 +79,12 @@ class InFlight:
         token = next(self._tokens)
         now = monotonic()
         self._entries[token] = (now, kind, subject, runner)
-        self.begun = token
         if kind != "work":
+            self.begun = next(self._requests)
             self.last_arrival = now
         seat = self._seat
         if seat is not None:
-            seat.begin(token, now, len(self._entries), subject, kind)
+            seat.begin(token, now, self.begun, len(self._entries), subject, kind)
         return token
 
     def end(self, token: int) -> None:
