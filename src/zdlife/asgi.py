@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from asyncio import current_task
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from zdlife.errors import WrongUse
 from zdlife.lifecycle import Lifecycle
 from zdlife.longlived.websockets import OpenSockets
 from zdlife.machine.phases import Phase
-from zdlife.probes.answers import PROBES, answer
+from zdlife.probes.answers import answer, probe_path
 from zdlife.servers import around_asgi, around_import
 
 Scope = MutableMapping[str, Any]
@@ -19,6 +21,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+logger = logging.getLogger("zdlife.asgi")
 CLOSE = (b"connection", b"close")
 
 
@@ -49,8 +52,9 @@ class LifecycleMiddleware:
             self._begin()
             self.lifecycle.loaded()
         if kind == "http":
-            if scope["path"] in PROBES:
-                return await self._probe(scope, send)
+            probe = probe_path(scope["path"], scope.get("root_path", ""))
+            if probe is not None:
+                return await self._probe(probe, scope, send)
             return await self._request(scope, receive, send)
         if kind == "websocket":
             return await self._websocket(scope, receive, send)
@@ -83,8 +87,8 @@ class LifecycleMiddleware:
         finally:
             self._inflight.end(token)
 
-    async def _probe(self, scope: Scope, send: Send) -> None:
-        found = answer(self.lifecycle, scope["path"], scope["method"])
+    async def _probe(self, probe: str, scope: Scope, send: Send) -> None:
+        found = answer(self.lifecycle, probe, scope["method"])
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in found.headers]
         if self.lifecycle.leaving:
             headers = _closing(headers, scope)
@@ -95,14 +99,26 @@ class LifecycleMiddleware:
         """Start living in this process and this loop: at the lifespan's start, or at the first request without one."""
         self._begun = True
         life = self.lifecycle
-        loop = asyncio.get_running_loop()
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise WrongUse(
+                "zdlife runs in asyncio's event loops only: run hypercorn with -k asyncio or uvloop."
+            ) from None
         life.goodbyes.append(lambda: self._sockets.say_goodbye(loop))
         around_asgi(life, loop)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         life = self.lifecycle
         if not self._begun:
-            self._begin()
+            try:
+                self._begin()
+            except Exception as error:
+                # Not to be let out: servers take an exception here for an application without a lifespan, and serve.
+                logger.exception("the lifecycle cannot begin")
+                await receive()
+                await send({"type": "lifespan.startup.failed", "message": f"zdlife: {error}"})
+                return
 
         async def receive_or_clean_up() -> Message:
             message = await receive()

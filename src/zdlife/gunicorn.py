@@ -105,8 +105,8 @@ def install(namespace: MutableMapping[str, Any]) -> None:
 
 
 def _after(before: Callable[..., Any] | None, hook: Callable[..., None]) -> Callable[..., None]:
-    if before is None or before is hook:
-        return hook
+    if before is None or before is hook or getattr(before, "runs_zdlife", False):
+        return before or hook
     # gunicorn checks how many arguments a hook takes.
     if hook.__code__.co_argcount == 1:
 
@@ -114,10 +114,12 @@ def _after(before: Callable[..., Any] | None, hook: Callable[..., None]) -> Call
             before(server)
             hook(server)
 
+        one.__dict__["runs_zdlife"] = True
         return one
 
     def two(server: Any, worker: Any) -> None:
         before(server, worker)
         hook(server, worker)
 
+    two.__dict__["runs_zdlife"] = True
     return two

@@ -10,7 +10,6 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from math import inf
 from time import monotonic
 from typing import Any, TypeVar
@@ -22,6 +21,7 @@ from zdlife.process import report
 from zdlife.process.board import Board, Seat
 from zdlife.process.host import Host
 from zdlife.process.inflight import InFlight, describe
+from zdlife.process.latch import Latch
 from zdlife.process.monitor import Monitor
 from zdlife.release import Release
 from zdlife.settings import Settings, load_settings
@@ -59,8 +59,10 @@ class Lifecycle:
         self._stop_hooks: list[Callable[[], Any]] = []
         self._cut: list[dict[str, Any]] = []
         self._queue_deadline = inf
-        self._hooks_done = threading.Event()
-        self._stopped = threading.Event()
+        self._signalled_at: float | None = None
+        self._is_ready = threading.Event()
+        self._hooks_done = Latch()
+        self._stopped = Latch()
 
     # What a service uses.
 
@@ -85,7 +87,10 @@ class Lifecycle:
         return self.inflight.working(name)
 
     def on_drain(self, hook: Hook) -> Hook:
-        """Call `hook` once when the drain begins: `def` in the monitor's thread, `async def` in the app's loop."""
+        """Call `hook` once when the drain begins: `def` in a thread of its own, `async def` in the application's loop.
+
+        It counts as work in flight, so the drain waits for it.
+        """
         self._drain_hooks.append(hook)
         return hook
 
@@ -124,19 +129,16 @@ class Lifecycle:
             return
         self.host = host
         self.loop = loop
-        if board is not None:
-            self.board, self._seat = board, seat
-            self.inflight.sit(seat)
-            if seat is not None:
-                seat.name_requests_by(self.settings.request_id_header)
+        # The page of a process before the fork is not ours: what one child writes there outlives it in all the others.
+        self.board, self._seat = board or Board.anonymous(), seat
+        self.inflight.sit(seat)
+        if seat is not None:
+            seat.name_requests_by(self.settings.request_id_header)
         if not self._given_release:
             self.release = self.settings.release(leader_pid=leader_pid)
-        limits = self._limits
-        if host.conducted:
-            limits = replace(limits, settle=inf, settle_max=inf)
-        else:
+        if not host.conducted:
             self._check_budget(host)
-        self._machine = Machine(limits, self._made_at if os.getpid() == self._made_in else monotonic())
+        self._machine = Machine(self._limits, self._made_at if os.getpid() == self._made_in else monotonic())
         self._monitor = Monitor(self._machine, read=self._read, perform=self._perform, happening=self._happening)
         self._monitor.start()
         host.take_signals(self.post)
@@ -148,10 +150,13 @@ class Lifecycle:
         self._loaded = True
         self.post(Event.LOADED)
         self.post(Event.WARMED)
+        if self.begun:
+            self._is_ready.wait(0.5)  # The monitor needs a moment, once in a life; whoever asks next shall be told.
 
     def post(self, event: Event) -> None:
         """Hand over an event. Safe in a signal handler; a stop signal turns readiness red before this returns."""
         if event in (Event.TERM, Event.INTERRUPT):
+            self._signalled_at = self._signalled_at or monotonic()
             if self._seat is not None:
                 self._seat.ask()
             if self.host is None or self.host.alone:
@@ -166,7 +171,7 @@ class Lifecycle:
         and cleanup may take; returns whether it ended.
         """
         if not self.begun:
-            return self._stopped.is_set()
+            return self._stopped.is_open
         limit = self._longest_end if within is None else within
         until = monotonic() + limit
         self.post(Event.SERVER_DONE)
@@ -177,12 +182,12 @@ class Lifecycle:
     async def finish_hooks(self) -> None:
         """Say that the server has stopped serving, and wait until the stop hooks are done; never blocks the loop."""
         self.post(Event.SERVER_DONE)
-        await asyncio.to_thread(self._hooks_done.wait, self._longest_end)
+        await self._hooks_done.wait_async(self._longest_end)
 
     async def finish_async(self) -> None:
         """Say that the application's own shutdown is done too, and wait until the report is written."""
         self.post(Event.CLEANED_UP)
-        await asyncio.to_thread(self._stopped.wait, self.settings.cleanup + 0.5)
+        await self._stopped.wait_async(self.settings.cleanup + 0.5)
 
     @property
     def _longest_end(self) -> float:
@@ -201,8 +206,11 @@ class Lifecycle:
         last = self.inflight.last_arrival
         if self._seat is not None:
             last = max(last or 0.0, self.board.last_arrival or 0.0) or None
+        held, begun = len(self.inflight), self.inflight.begun
+        if self._seat is not None:
+            self._seat.correct(begun=begun, in_flight=held)
         lingering = self.host is None or not self.host.lingered()
-        return Reading(len(self.inflight), last, self.inflight.begun, lingering)
+        return Reading(held, last, begun, lingering, self.board.asked_at or self._signalled_at)
 
     def _happening(self, event: Event) -> tuple[Event, ...]:
         """Return what `event` means under this host, after what the host or the listener has come to by itself."""
@@ -224,8 +232,12 @@ class Lifecycle:
                 self._queue_deadline = monotonic() + self._limits.drain / 2
                 self.host.leave_listener(whole_instance=self._machine.state.asked_at is not None)
             case Effect.SAY_GOODBYE:
-                for goodbye in [*self.goodbyes, *(self._runner(hook) for hook in self._drain_hooks)]:
+                for goodbye in self.goodbyes:
                     goodbye()
+                for hook in self._drain_hooks:
+                    threading.Thread(
+                        target=self._run_drain_hook, args=(hook,), name="zdlife-drain", daemon=True
+                    ).start()
             case Effect.HAND_OVER:
                 self.host.hand_over()
             case Effect.FORCE:
@@ -237,11 +249,12 @@ class Lifecycle:
             case Effect.REPORT:
                 self._report()
             case Effect.EXIT:
-                logging.shutdown()
-                os._exit(1)
+                self._end_process()
 
     def _publish(self) -> None:
         state = self._machine.state
+        if state.phase is Phase.READY:
+            self._is_ready.set()
         if self._seat is not None:
             self._seat.publish(state.phase)
         conducted = self.host is not None and self.host.conducted
@@ -257,21 +270,30 @@ class Lifecycle:
             extra={"zdlife": {"phase": state.phase.value, **self.release.as_dict(), "pid": os.getpid()}},
         )
 
-    def _runner(self, hook: Callable[[], Any]) -> Callable[[], None]:
-        def run() -> None:
-            try:
-                if inspect.iscoroutinefunction(hook):
-                    if self.loop is not None and self.loop.is_running():
-                        future = asyncio.run_coroutine_threadsafe(hook(), self.loop)
-                        future.add_done_callback(_log_failure)
-                    else:
-                        asyncio.run(hook())
-                else:
-                    hook()
-            except Exception:
-                logger.exception("a hook raised", extra={"zdlife": {"hook": getattr(hook, "__qualname__", str(hook))}})
+    def _run_drain_hook(self, hook: Callable[[], Any]) -> None:
+        """Run one drain hook, held in flight: the drain waits for it, and names it if it outlasts the drain."""
+        with self.inflight.working(f"drain hook {_name(hook)}"):
+            self._call(hook, within=self._limits.drain)
 
-        return run
+    def _call(self, hook: Callable[[], Any], *, within: float) -> None:
+        """Call one hook, `async def` in the application's loop if it runs. What it raises is logged."""
+        try:
+            if not inspect.iscoroutinefunction(hook):
+                hook()
+            elif self.loop is not None and self.loop.is_running():
+                asyncio.run_coroutine_threadsafe(hook(), self.loop).result(max(0.0, within))
+            else:
+                asyncio.run(asyncio.wait_for(hook(), max(0.0, within)))
+        except Exception:
+            logger.exception("a hook raised", extra={"zdlife": {"hook": _name(hook)}})
+
+    def _end_process(self) -> None:
+        """End the process where it is the server's own; elsewhere whoever else uses it goes on."""
+        assert self.host is not None
+        if self.host.owns_process:
+            logger.warning("the process did not end by itself", extra={"zdlife": {"pid": os.getpid()}})
+            logging.shutdown()
+            os._exit(0 if self._machine.state.forced is None else 1)
 
     def _name_the_cut(self) -> None:
         for piece in self.inflight.pieces(monotonic(), stacks=True):
@@ -288,18 +310,8 @@ class Lifecycle:
     def _clean_up(self) -> None:
         until = monotonic() + self._limits.cleanup
         for hook in self._stop_hooks:
-            try:
-                if not inspect.iscoroutinefunction(hook):
-                    hook()
-                elif self.loop is not None and self.loop.is_running():
-                    asyncio.run_coroutine_threadsafe(hook(), self.loop).result(max(0.0, until - monotonic()))
-                else:
-                    asyncio.run(asyncio.wait_for(hook(), max(0.0, until - monotonic())))
-            except Exception:
-                logger.exception(
-                    "a stop hook raised", extra={"zdlife": {"hook": getattr(hook, "__qualname__", str(hook))}}
-                )
-        self._hooks_done.set()
+            self._call(hook, within=until - monotonic())
+        self._hooks_done.open()
         if not self.waits_for_lifespan:
             self.post(Event.CLEANED_UP)
 
@@ -307,9 +319,7 @@ class Lifecycle:
         try:
             self._write_report()
         finally:
-            self._stopped.set()
-            if self._monitor is not None:
-                self._monitor.stop()
+            self._stopped.open()
 
     def _write_report(self) -> None:
         assert self.host is not None
@@ -331,7 +341,7 @@ class Lifecycle:
         )
         self.inflight.sit(None)
         if self._seat is not None:
-            self.board.fold(self._seat, lost=False)
+            self.board.fold(self._seat, pid=os.getpid(), lost=False)
             if next(self.board.seats(), None) is None:
                 self.board.remove()
 
@@ -355,6 +365,5 @@ class Lifecycle:
             logger.warning("the times do not fit", extra={"zdlife": {"message": found.message}})
 
 
-def _log_failure(future: Any) -> None:
-    if not future.cancelled() and future.exception() is not None:
-        logger.error("a drain hook raised", exc_info=future.exception())
+def _name(hook: Callable[[], Any]) -> str:
+    return getattr(hook, "__qualname__", str(hook))

@@ -48,16 +48,27 @@ class Settings(BaseSettings):
     profile: Profile | None = Field(
         default=None, description="A platform whose times are the defaults for those below."
     )
-    grace: float = Field(default=30.0, gt=0, description="From the stop signal to SIGKILL, as the platform has it.")
+    grace: float = Field(
+        allow_inf_nan=False, default=30.0, gt=0, description="From the stop signal to SIGKILL, as the platform has it."
+    )
     settle: float = Field(
-        default_factory=lambda: 0.0 if sys.stderr.isatty() else 5.0,
+        default_factory=lambda: 0.0 if sys.stderr is not None and sys.stderr.isatty() else 5.0,
+        allow_inf_nan=False,
         ge=0,
         description="Least time from the stop signal to the end of the settle. 5, or 0 on a terminal.",
     )
-    settle_quiet: float = Field(default=2.0, ge=0, description="This long without a request ends the settle.")
-    settle_max: float = Field(default=10.0, ge=0, description="The settle ends here even if requests still arrive.")
-    drain: float = Field(default=15.0, ge=0, description="How long work in flight may take after the settle.")
-    cleanup: float = Field(default=3.0, ge=0, description="How long the stop hooks may take after the drain.")
+    settle_quiet: float = Field(
+        allow_inf_nan=False, default=2.0, ge=0, description="This long without a request ends the settle."
+    )
+    settle_max: float = Field(
+        allow_inf_nan=False, default=10.0, ge=0, description="The settle ends here even if requests still arrive."
+    )
+    drain: float = Field(
+        allow_inf_nan=False, default=15.0, ge=0, description="How long work in flight may take after the settle."
+    )
+    cleanup: float = Field(
+        allow_inf_nan=False, default=3.0, ge=0, description="How long the stop hooks may take after the drain."
+    )
     strict: bool = Field(default=False, description="Refuse to start when the times do not fit, instead of warning.")
     report: Path | None = Field(
         default=None, description="The file that the shutdown report is appended to; standard error when unset."

@@ -39,7 +39,7 @@ class LifecycleMiddleware:
             around_wsgi(life)
         if not life.settings.enabled:
             return self.app(environ, start_response)
-        if environ.get("PATH_INFO") in PROBES and not environ.get("SCRIPT_NAME"):
+        if environ.get("PATH_INFO") in PROBES:
             found = answer(life, environ["PATH_INFO"], environ["REQUEST_METHOD"])
             start_response(found.status_line, list(found.headers))
             return [found.body]
@@ -56,7 +56,8 @@ class LifecycleMiddleware:
             file: Iterable[bytes] = body
             _count_file(file, self._inflight, token)
             return file
-        return Body(body, self._inflight, token)
+        counted = SizedBody if hasattr(body, "__len__") else Body
+        return counted(body, self._inflight, token)
 
 
 class Body:
@@ -72,10 +73,6 @@ class Body:
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._body)
 
-    def __len__(self) -> int:
-        """Return the body's own length where it has one: a server may frame a body of one part by it (PEP 3333)."""
-        return len(self._body)  # type: ignore[arg-type]  # raises TypeError as the body itself would
-
     def close(self) -> None:
         """Close the body, and count the request out whatever that does."""
         try:
@@ -84,6 +81,15 @@ class Body:
                 close()
         finally:
             self._inflight.end(self._token)
+
+
+class SizedBody(Body):
+    """A body that knows of how many parts it is: a server may frame one of a single part by it (PEP 3333)."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self._body)  # type: ignore[arg-type]  # made only for bodies with a length
 
 
 def _count_file(file: Any, inflight: InFlight, token: int) -> None:

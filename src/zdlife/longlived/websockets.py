@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 from zdlife.errors import Disconnected
@@ -63,6 +64,7 @@ class Conversation:
         self._send = send
         self._turn = asyncio.Lock()
         self._accepted = False
+        self._leaving = False
         self._closed = False
         self.said_goodbye = False
         self.closing: asyncio.Task[None] | None = None
@@ -85,19 +87,22 @@ class Conversation:
                 if message["type"] == "websocket.close":
                     return
                 raise Disconnected(REASON)
+            await self._send(message)
+            if message["type"] == "websocket.close":
+                self._closed = True
             if message["type"] == "websocket.accept":
                 self._accepted = True
-            elif message["type"] == "websocket.close":
-                self._closed = True
-            await self._send(message)
+                if self._leaving:
+                    await self._say_goodbye()
 
     async def close(self) -> None:
-        """Close with 1012, unless the socket is not open yet or not any more."""
+        """Close with 1012 now, or as soon as the application has accepted; nothing happens if it is closed already."""
         async with self._turn:
-            if self._closed or self.said_goodbye or not self._accepted:
-                return
-            self.said_goodbye = True
-            try:
-                await self._send({"type": "websocket.close", "code": SERVICE_RESTART, "reason": REASON})
-            except (OSError, RuntimeError):  # The client left in the same moment.
-                return
+            self._leaving = True
+            if self._accepted and not self._closed and not self.said_goodbye:
+                await self._say_goodbye()
+
+    async def _say_goodbye(self) -> None:
+        self.said_goodbye = True
+        with suppress(OSError, RuntimeError):  # The client left in the same moment.
+            await self._send({"type": "websocket.close", "code": SERVICE_RESTART, "reason": REASON})

@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from math import inf
+from typing import Any
 
 from zdlife.errors import IllegalTransition
 from zdlife.machine import settle
@@ -90,13 +91,15 @@ class Reading:
 
     `in_flight` counts requests, streams, WebSockets and named work, `begun` those requests that ever began.
     `last_arrival` is the monotonic time at which the last request arrived (probes left out), or None if none ever has.
-    `lingering` is False once a worker that is being recycled has no open connection left.
+    `lingering` is False once a worker that is being recycled has no open connection left. `asked_at` is the moment of
+    the stop signal, which may come before the machine learns of it; the grace period counts from there.
     """
 
     in_flight: int = 0
     last_arrival: float | None = None
     begun: int = 0
     lingering: bool = True
+    asked_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +112,13 @@ class State:
     asked_at: float | None = None
     cause: str | None = None
     settle_ended_at: float | None = None
+    last_settled: float | None = None
     linger_until: float = 0.0
     listening: bool = True
     handed_over: bool = False
     server_done: bool = False
     named: bool = False
+    ended: bool = False
     forced: str | None = None
 
     @property
@@ -158,6 +163,13 @@ class Moment:
         return min(self.state.since + self.limits.cleanup, self._grace_ends_at)
 
     @property
+    def process_ends_at(self) -> float:
+        """A moment for exit handlers after the report; without a stop signal nobody has asked the process to end."""
+        if self.state.asked_at is None:
+            return inf
+        return min(self.state.since + self.limits.cleanup + self.limits.linger, self._grace_ends_at)
+
+    @property
     def _grace_ends_at(self) -> float:
         return inf if self.state.asked_at is None else self.state.asked_at + self.limits.grace
 
@@ -182,6 +194,17 @@ def nothing_queued(moment: Moment) -> bool:
     left = not state.listening or moment.event is Event.LISTENER_LEFT
     lingered = moment.now >= state.linger_until or not moment.reading.lingering
     return left and lingered and not (state.handed_over or state.server_done)
+
+
+def unasked(moment: Moment) -> bool:
+    """This is the first stop signal."""
+    return moment.state.asked_at is None
+
+
+def untold(moment: Moment) -> bool:
+    """The drain's deadline has come, and the server does not know yet that it is to stop."""
+    state = moment.state
+    return moment.now >= moment.drain_ends_at and not (state.handed_over or state.server_done)
 
 
 def drain_over_and_busy(moment: Moment) -> bool:
@@ -215,16 +238,24 @@ def cleanup_over(moment: Moment) -> bool:
     return moment.now >= moment.cleanup_ends_at
 
 
+def overstayed(moment: Moment) -> bool:
+    """The process was asked to end, has had the time to, and something in it goes on."""
+    return moment.now >= moment.process_ends_at and not moment.state.ended
+
+
 GUARDS: tuple[Guard, ...] = (
     seen,
     settle_over,
     nothing_queued,
+    unasked,
+    untold,
     drain_over_and_busy,
     server_overdue,
     busy,
     idle,
     server_gone,
     cleanup_over,
+    overstayed,
 )
 
 
@@ -266,11 +297,12 @@ TABLE: tuple[Row, ...] = (
     Row(SETTLING, Event.INTERRUPT, DRAINING, (PUBLISH, LEAVE, GOODBYE)),
     Row(SETTLING, Event.RELEASED, DRAINING, (PUBLISH, LEAVE, GOODBYE)),
     # Draining: first the queue (rule 5), then the server's own stop; what is in flight gets the whole drain (rule 6).
-    Row(DRAINING, Event.TERM, DRAINING, (PUBLISH,)),
+    Row(DRAINING, Event.TERM, DRAINING, (PUBLISH,), unasked),
     Row(DRAINING, Event.RELEASED, DRAINING),
     Row(DRAINING, Event.LISTENER_LEFT, DRAINING, (Effect.HAND_OVER,), nothing_queued),
     Row(DRAINING, Event.LISTENER_LEFT, DRAINING),
     Row(DRAINING, Event.TICK, DRAINING, (NAME,), drain_over_and_busy),
+    Row(DRAINING, Event.TICK, DRAINING, (Effect.HAND_OVER,), untold),
     Row(DRAINING, Event.TICK, STOPPING, (PUBLISH, CLEAN_UP), idle),
     Row(DRAINING, Event.TICK, STOPPING, (PUBLISH, CLEAN_UP), server_overdue),
     Row(DRAINING, Event.TICK, DRAINING, (Effect.HAND_OVER,), nothing_queued),
@@ -291,6 +323,8 @@ TABLE: tuple[Row, ...] = (
     Row(STOPPING, Event.CLEANED_UP, STOPPED, (PUBLISH, REPORT, Effect.EXIT)),
     Row(STOPPING, Event.TICK, STOPPED, (PUBLISH, REPORT, Effect.EXIT), cleanup_over),
     Row(STOPPING, Event.INTERRUPT, STOPPING, (Effect.FORCE,)),
+    # Stopped, and everything said: a process that something keeps alive is ended all the same (rule 7).
+    Row(STOPPED, Event.TICK, STOPPED, (Effect.EXIT,), overstayed),
 )
 
 PASSES_UNNOTICED = frozenset({Event.TICK, Event.TERM, Event.INTERRUPT, Event.RELEASED, Event.SERVER_DONE})
@@ -322,32 +356,51 @@ def advance(
 
 def _enter(moment: Moment, row: Row) -> State:
     """Return the state that `row` leads to; the only place where a state is made."""
-    state, now = moment.state, moment.now
-    after = state if row.to is state.phase else replace(state, phase=row.to, since=now)
-    if row.to is Phase.READY:
-        after = replace(after, seen=True)
-    if moment.event in (Event.TERM, Event.INTERRUPT) and state.asked_at is None:
-        after = replace(after, asked_at=now, cause=moment.event.value, linger_until=0.0)
-    if moment.event is Event.RELEASED and state.asked_at is None and not state.phase.leaving:
-        after = replace(after, linger_until=now + moment.limits.linger, cause=moment.event.value)
-    if moment.event is Event.SERVER_DONE:
-        after = replace(after, cause=state.cause or moment.event.value, server_done=True, listening=False)
-    if state.phase is Phase.SETTLING and row.to is Phase.DRAINING:
-        after = replace(after, settle_ended_at=now)
-    if moment.event is Event.LISTENER_LEFT:
-        after = replace(after, listening=False)
-    if Effect.HAND_OVER in row.effects:
-        after = replace(after, handed_over=True)
-    if Effect.NAME_THE_CUT in row.effects:
-        why = "drain deadline" if moment.event is Event.TICK else "a second SIGINT"
-        after = replace(after, named=True, forced=after.forced or why)
-    if moment.event is Event.TICK and row.to is Phase.STOPPING and not state.server_done:
-        after = replace(after, forced=after.forced or "the server did not stop by the drain deadline")
-    if Effect.FORCE in row.effects:
-        after = replace(after, forced=after.forced or "a second SIGINT")
-    if row.guard is cleanup_over:
-        after = replace(after, forced=after.forced or "the cleanup did not end in its time")
-    return after
+    before = moment.state
+    entered = before if row.to is before.phase else replace(before, phase=row.to, since=moment.now)
+    return replace(entered, **_learned(moment, row), **_done(moment, row))
+
+
+def _learned(moment: Moment, row: Row) -> dict[str, Any]:
+    """Return what the event says of the instance."""
+    before, now = moment.state, moment.now
+    match moment.event:
+        case Event.WARMED:
+            return {"seen": True}
+        case Event.TERM | Event.INTERRUPT if before.asked_at is None:
+            asked_at = now if moment.reading.asked_at is None else min(now, moment.reading.asked_at)
+            return {"asked_at": asked_at, "cause": moment.event.value, "linger_until": 0.0}
+        case Event.RELEASED if before.asked_at is None and not before.phase.leaving:
+            return {"cause": moment.event.value, "linger_until": now + moment.limits.linger}
+        case Event.LISTENER_LEFT:
+            return {"listening": False}
+        case Event.SERVER_DONE:
+            return {"cause": before.cause or moment.event.value, "server_done": True, "listening": False}
+        case _:
+            return {}
+
+
+def _done(moment: Moment, row: Row) -> dict[str, Any]:
+    """Return what the row's effects leave behind, and why the end was forced, if it was."""
+    before, effects = moment.state, row.effects
+    done: dict[str, Any] = {}
+    forced = None
+    if before.phase is Phase.SETTLING and row.to is Phase.DRAINING:
+        done |= {"settle_ended_at": moment.now, "last_settled": moment.reading.last_arrival}
+    if Effect.HAND_OVER in effects:
+        done["handed_over"] = True
+    if Effect.EXIT in effects:
+        done["ended"] = True
+    if Effect.NAME_THE_CUT in effects:
+        done["named"] = True
+        forced = "drain deadline" if moment.event is Event.TICK else "SIGINT while draining"
+    elif Effect.FORCE in effects:
+        forced = "SIGINT while draining"
+    elif moment.event is Event.TICK and row.to is Phase.STOPPING and not before.server_done:
+        forced = "the server did not stop by the drain deadline"
+    elif row.guard is cleanup_over:
+        forced = "the cleanup did not end in its time"
+    return {**done, "forced": before.forced or forced}
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,6 +453,10 @@ class Machine:
                 return moment.settle_ends_at
             case Phase.DRAINING:
                 due = [moment.server_overdue_at]
+                if not (state.handed_over or state.server_done):
+                    due.append(moment.drain_ends_at)
+                if state.server_done and (reading.in_flight == 0 or state.named):
+                    due.append(state.since)
                 if not state.named and reading.in_flight > 0:
                     due.append(moment.drain_ends_at)
                 if not state.listening and not (state.handed_over or state.server_done):
@@ -407,5 +464,7 @@ class Machine:
                 return min(due)
             case Phase.STOPPING:
                 return moment.cleanup_ends_at
+            case Phase.STOPPED if not state.ended:
+                return moment.process_ends_at
             case _:
                 return None

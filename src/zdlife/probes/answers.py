@@ -37,8 +37,9 @@ def livez(life: Lifecycle) -> Answer:
 
 
 def readyz(life: Lifecycle) -> Answer:
-    """Green while requests are welcome; otherwise 503, with the reason."""
-    return _health(life, () if life.ready else (_reason(life),))
+    """Green while requests are welcome; otherwise 503, with the reason. Any worker speaks for its instance."""
+    ready = life.ready
+    return _health(life, () if ready else (_reason(life),), phase=Phase.READY if ready else life.phase)
 
 
 def startupz(life: Lifecycle) -> Answer:
@@ -60,6 +61,15 @@ PROBES: Mapping[str, Callable[[Lifecycle], Answer]] = {
 }
 
 
+def probe_path(path: str, root: str = "") -> str | None:
+    """Return which of `PROBES` a request's path names, with or without the application's root before it, or None."""
+    if path in PROBES:
+        return path
+    if root and path.startswith(root) and path[len(root) :] in PROBES:
+        return path[len(root) :]
+    return None
+
+
 def answer(life: Lifecycle, path: str, method: str) -> Answer:
     """Return the answer for a path in `PROBES`; HEAD is answered as GET without a body, anything else with 405."""
     if method not in ("GET", "HEAD"):
@@ -76,11 +86,11 @@ def _reason(life: Lifecycle) -> str:
     return life.phase.value
 
 
-def _health(life: Lifecycle, reasons: tuple[str, ...] = ()) -> Answer:
+def _health(life: Lifecycle, reasons: tuple[str, ...] = (), *, phase: Phase | None = None) -> Answer:
     good = not reasons
     body = {
         "status": "pass" if good else "fail",
-        "phase": life.phase.value,
+        "phase": (phase or life.phase).value,
         "reasons": list(reasons),
         "release": life.release.as_dict(),
     }

@@ -185,13 +185,13 @@ class Board:
             if self.words[_HEADER_WORDS + index * _SEAT_WORDS + _PID] != 0:
                 yield Seat(self, index)
 
-    def fold(self, seat: Seat, *, lost: bool) -> Remains | None:
-        """Add what `seat` counted to the instance and empty it; `lost` if its worker died without leaving.
+    def fold(self, seat: Seat, *, pid: int, lost: bool) -> Remains | None:
+        """Add what `seat` of the worker `pid` counted to the instance, and empty it; `lost` if it died without leaving.
 
-        Returns None where somebody else has folded it meanwhile.
+        Returns None, doing nothing, where somebody else has folded it meanwhile.
         """
         with self._locked():
-            if seat.pid == 0:
+            if seat.pid != pid:
                 return None
             remains = Remains(seat.pid, seat.begun, tuple(seat.rows()), seat.note)
             self.words[_FOLDED_BEGUN] += seat.begun
@@ -346,6 +346,11 @@ class Seat:
     def release(self) -> None:
         """Let this worker go: the next SIGTERM it gets is from its master and means now."""
         self._words[self._base + _RELEASED] = 1
+
+    def correct(self, *, begun: int, in_flight: int) -> None:
+        """Write the counts as they are: two threads that end at once may have written theirs in the wrong order."""
+        self._words[self._base + _BEGUN] = begun
+        self._words[self._base + _IN_FLIGHT] = in_flight
 
     @property
     def asked(self) -> bool:

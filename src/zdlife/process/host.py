@@ -29,6 +29,10 @@ class Host(Protocol):
         """Whether a signal to this process is always meant for the whole instance."""
 
     @property
+    def owns_process(self) -> bool:
+        """Whether the process is this server's alone, so that it may be ended when the server cannot end it."""
+
+    @property
     def deadline(self) -> ServerDeadline | None:
         """The time after which the server cuts off what is in flight, or None if it waits as long as zdlife does."""
 

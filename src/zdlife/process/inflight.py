@@ -95,7 +95,7 @@ class InFlight:
     @contextmanager
     def working(self, name: str) -> Iterator[None]:
         """Hold one named piece of background work in flight for the length of the block."""
-        token = self.begin("work", name, _runner())
+        token = self.begin("work", str(name), _runner())
         try:
             yield
         finally:

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from time import monotonic
 
-from zdlife.errors import IllegalTransition
 from zdlife.machine.phases import Effect, Event, Machine, Reading
 
 logger = logging.getLogger("zdlife.monitor")
@@ -65,23 +64,34 @@ class Monitor:
                 event = Event.TICK
             if event is None:
                 return
-            try:
-                self.step(event)
-            except Exception:
-                logger.exception("an event could not be handled", extra={"zdlife": {"event": str(event)}})
+            self.step(event)
 
     def step(self, event: Event) -> None:
         """Handle one event: learn what it means here, advance by that, and carry out what follows."""
-        for happened in self._happening(event):
+        for happened in self._meaning(event):
             try:
                 effects = self._machine.receive(happened, monotonic(), self._read())
-            except IllegalTransition:
-                logger.exception("an event came out of turn", extra={"zdlife": {"event": str(happened)}})
+            except Exception:
+                logger.exception("an event could not be taken", extra={"zdlife": {"event": str(happened)}})
                 continue
             for effect in effects:
-                self._perform(effect)
+                try:
+                    self._perform(effect)
+                except Exception:  # What follows must be done all the same: the process has to end.
+                    logger.exception("an effect failed", extra={"zdlife": {"effect": effect.value}})
+
+    def _meaning(self, event: Event) -> tuple[Event, ...]:
+        try:
+            return self._happening(event)
+        except Exception:  # A stop signal is never lost, nor is time.
+            logger.exception("an event's meaning is unknown", extra={"zdlife": {"event": str(event)}})
+            return (event,)
 
     def _pause(self) -> float:
         beat = BEAT_WHILE_LEAVING if self._machine.state.phase.leaving else BEAT
-        due = self._machine.wakes_at(self._read())
+        try:
+            due = self._machine.wakes_at(self._read())
+        except Exception:
+            logger.exception("the surroundings cannot be read")
+            return beat
         return beat if due is None else min(beat, max(0.001, due - monotonic()))

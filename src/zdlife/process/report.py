@@ -6,10 +6,10 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +21,31 @@ logger = logging.getLogger("zdlife.report")
 REMEMBERED = 50
 
 
-@dataclass(slots=True)
 class LateArrivals:
-    """The requests that arrived after the settle had ended: how many, how late, and from whom.
+    """The requests that arrived after the settle had ended: how many, how late, and from whom (the last 50 of them).
 
-    Safe from any thread: a race can at most leave one out of `arrivals`, of which the last 50 are kept.
+    Safe from any thread: they are few, and a lock does no harm here.
     """
 
-    count: int = 0
-    worst: float = 0.0
-    arrivals: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
+    def __init__(self) -> None:
+        self.count = 0
+        self.worst = 0.0
+        self.arrivals: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
+        self._lock = threading.Lock()
 
     def add(self, *, delay: float, peer: str | None, method: str | None, route: str) -> None:
         """Count one request that arrived `delay` seconds after the settle."""
-        self.count += 1
-        self.worst = max(self.worst, delay)
-        self.arrivals.append({"delay": round(delay, 3), "peer": peer, "method": method, "route": route})
+        with self._lock:
+            self.count += 1
+            self.worst = max(self.worst, delay)
+            self.arrivals.append({"delay": round(delay, 3), "peer": peer, "method": method, "route": route})
 
     def merge(self, other: Mapping[str, Any]) -> None:
         """Add what another worker counted."""
-        self.count += other["count"]
-        self.worst = max(self.worst, other["worst"])
-        self.arrivals.extend(other["arrivals"])
+        with self._lock:
+            self.count += other["count"]
+            self.worst = max(self.worst, other["worst"])
+            self.arrivals.extend(other["arrivals"])
 
     def as_dict(self) -> dict[str, Any]:
         """Return them as the report has them; delays in seconds."""
@@ -69,7 +72,7 @@ def compose(
     forced = state.forced or forced
     wall = time.time() - now
     pieces = list(cut)
-    last = reading.last_arrival
+    last = state.last_settled
     while_settling = None if last is None or state.asked_at is None or last < state.asked_at else last - state.asked_at
     return {
         "zdlife": __version__,

@@ -48,7 +48,20 @@ class Tap:
         self._post(EVENTS[signal.Signals(signum)])
 
     def call_before(self, signum: int) -> None:
-        """Call the handler that was there before, as the signal would have; for the main thread."""
+        """Have the handler that was there before do what it would have done; in the main thread, in a signal handler.
+
+        A server's own handler is called and zdlife stays first in line. The system's and Python's defaults are put back
+        and the signal is raised again: the process ends as it would have.
+        """
         handler = self._before.get(signum)
-        if callable(handler):
+        if callable(handler) and handler is not signal.default_int_handler:
             handler(signum, None)
+            return
+        self.remove()
+        signal.raise_signal(signum)
+
+    def remove(self) -> None:
+        """Put both handlers back that were there before; in the main thread."""
+        for signum, handler in self._before.items():
+            signal.signal(signum, signal.SIG_DFL if handler is None else handler)
+        self._before = {}

@@ -28,7 +28,9 @@ def around_asgi(life: Lifecycle, loop: asyncio.AbstractEventLoop) -> None:
     if life.begun:
         life.loop = life.loop or loop
         return
-    for begin in (gunicorn.begin_asgi, uvicorn.begin, granian.begin, hypercorn.begin):
+    if "gunicorn" in sys.modules and gunicorn.begin_asgi(life, loop):
+        return
+    for begin in (uvicorn.begin, granian.begin, hypercorn.begin):
         if begin(life, loop):
             return
     life.begin(Alone(loop), loop=loop)
@@ -36,6 +38,8 @@ def around_asgi(life: Lifecycle, loop: asyncio.AbstractEventLoop) -> None:
 
 def around_wsgi(life: Lifecycle) -> None:
     """Begin under a WSGI server that was not found before; called with the first request, in whatever thread."""
+    if not life.begun:
+        around_import(life)  # Under gunicorn's preload, it is the worker that is there now.
     if not life.begun:
         life.begin(Alone())
         life.loaded()

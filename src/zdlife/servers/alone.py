@@ -30,7 +30,12 @@ class Alone:
         self.loop = loop
         self.tap: Tap | None = None
         self._post: Callable[[Event], None] | None = None
+        self._asked_by: signal.Signals | None = None
         self._handing_over = False
+
+    @property
+    def owns_process(self) -> bool:
+        return False
 
     @property
     def conducted(self) -> bool:
@@ -48,8 +53,10 @@ class Alone:
 
     def _receive(self, event: Event) -> None:
         if self._handing_over and self.tap is not None:
-            self.tap.call_before(signal.SIGTERM)
+            self.tap.call_before(self._asked_by or signal.SIGTERM)
         elif self._post is not None:
+            if self._asked_by is None:
+                self._asked_by = signal.SIGINT if event is Event.INTERRUPT else signal.SIGTERM
             self._post(event)
 
     @property
@@ -97,6 +104,10 @@ class Sibling(Alone):
         super().__init__(loop, name=name)
         self.seat = seat
         self._parent = os.getppid()
+
+    @property
+    def owns_process(self) -> bool:
+        return True
 
     @property
     def alone(self) -> bool:

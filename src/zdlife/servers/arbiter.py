@@ -119,7 +119,8 @@ class Conductor:
             self._perform(effect)
 
     def _read(self) -> Reading:
-        return Reading(self.board.in_flight, self.board.last_arrival, self.board.begun, False)
+        board = self.board
+        return Reading(board.in_flight, board.last_arrival, board.begun, lingering=False, asked_at=board.asked_at)
 
     def _perform(self, effect: Effect) -> None:
         state = self._machine.state
@@ -170,16 +171,15 @@ class Conductor:
 
     def _kill_worker(self, pid: int, signum: int) -> None:
         """Let the worker know that this SIGTERM is its master's and means now."""
-        if signum == signal.SIGTERM:
-            seat = self.board.seat_of(pid)
-            if seat is not None:
-                seat.release()
+        seat: Seat | None = getattr(self._server.WORKERS.get(pid), "zdlife_seat", None)
+        if signum == signal.SIGTERM and seat is not None:
+            seat.release()
         self._own_kill(pid, signum)
 
     def _fold(self, seat: Seat) -> None:
         """Add up what a worker did. One without a note was killed: what it held is named by its rows."""
         note = seat.note
-        remains = self.board.fold(seat, lost=not note and seat.begun > 0)
+        remains = self.board.fold(seat, pid=seat.pid, lost=not note and seat.begun > 0)
         if remains is None:
             return
         if note:

@@ -36,13 +36,10 @@ class Here:
     life: Lifecycle | None = None
 
     def wrapped(self, life: Lifecycle) -> None:
-        """Take note of the application's lifecycle; begin at once if the worker is there already."""
+        """Take note of the application's lifecycle; begin at once in a worker of WSGI that is there already."""
         self.life = life
         if self.worker is None and place.board is None:
-            worker = _worker_on_the_stack()
-            if worker is not None and _handles_signals(worker):
-                self.worker = worker
-                adapt(worker, life)
+            self.worker = _worker_on_the_stack()
         if self.worker is not None:
             begin_wsgi(life, self.worker)
 
@@ -62,7 +59,6 @@ def initialized(worker: Any) -> None:
     """Take zdlife's turn in a worker whose application is loaded and whose signals are set."""
     here.worker = worker
     if here.life is not None:
-        adapt(worker, here.life)
         begin_wsgi(here.life, worker)
     elif place.seat is not None:
         place.seat.publish(Phase.READY)  # An application without the middleware is settled for all the same.
@@ -90,53 +86,50 @@ def adapt(worker: Any, life: Lifecycle) -> None:
 
 
 def begin_wsgi(life: Lifecycle, worker: Any) -> None:
-    """Begin in a worker that runs WSGI, or prepare one that runs ASGI for its loop."""
+    """Begin in a worker that runs WSGI; one that runs ASGI begins with its loop."""
     kind = kind_of(worker)
-    match kind:
-        case "asgi":
-            _track_connections(worker)
-        case "uvicorn":
-            _quit_at_once(worker)
-        case _ if not life.begun:
-            host = GunicornSync(worker, life) if kind == "sync" else Worker(worker)
-            life.begin(host, board=place.board, seat=place.seat, leader_pid=worker.ppid)
-            life.loaded()
-            if not host.conducted:
-                atexit.register(exited, worker)
-        case _:
-            pass
+    if life.begun or kind in ("asgi", "uvicorn"):
+        return
+    adapt(worker, life)
+    host = GunicornSync(worker, life) if kind == "sync" else Worker(worker)
+    life.begin(host, board=place.board, seat=place.seat, leader_pid=worker.ppid)
+    life.loaded()
+    if not host.conducted:
+        atexit.register(exited, worker)
 
 
 def begin_asgi(life: Lifecycle, loop: asyncio.AbstractEventLoop) -> bool:
     """Begin in a worker that runs ASGI, in its loop; False elsewhere."""
+    here.wrapped(life)
     worker = here.worker
     if worker is None:
         return False
     host: Worker | GunicornUvicorn
     match kind_of(worker):
         case "asgi":
+            _track_connections(worker)
             host = GunicornAsgi(worker, loop, drain=life.settings.drain)
         case "uvicorn":
             server = find_server()
             if server is None:
                 return False
+            _quit_at_once(worker, server, loop)
             host = GunicornUvicorn(worker, server, loop, drain=life.settings.drain)
         case _:
             return False
+    adapt(worker, life)
     life.begin(host, board=place.board, seat=place.seat, loop=loop, leader_pid=worker.ppid)
     return True
 
 
-def _quit_at_once(worker: Any) -> None:
+def _quit_at_once(worker: Any, server: Any, loop: asyncio.AbstractEventLoop) -> None:
     """Have SIGQUIT stop uvicorn's server; UvicornWorker's handler only marks gunicorn's worker, which nobody reads."""
 
-    def handle_exit(signum: int, frame: Any) -> None:
+    def quit_now() -> None:
         worker.alive = False
-        server = find_server() or (here.life and getattr(here.life.host, "server", None))
-        if server:
-            server.should_exit = server.force_exit = True
+        server.should_exit = server.force_exit = True
 
-    worker.handle_exit = handle_exit
+    loop.add_signal_handler(signal.SIGQUIT, quit_now)
 
 
 def _track_connections(worker: Any) -> None:
@@ -162,16 +155,13 @@ def _track_connections(worker: Any) -> None:
 
 
 def _worker_on_the_stack() -> Any:
-    """Return the gunicorn worker that is importing the application just now, or None."""
+    """Return the gunicorn worker that runs this code, if it runs in its main thread, where signals can be taken."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
     frame: FrameType | None = sys._getframe()
     while frame is not None:
-        owner = frame.f_locals.get("self") if frame.f_code.co_name in ("init_process", "load_wsgi") else None
-        if owner is not None and hasattr(owner, "ppid") and hasattr(owner, "cfg"):
+        owner = frame.f_locals.get("self") if frame.f_code.co_name == "init_process" else None
+        if owner is not None and hasattr(owner, "ppid") and getattr(owner, "pid", None) == os.getpid():
             return owner
         frame = frame.f_back
     return None
-
-
-def _handles_signals(worker: Any) -> bool:
-    """Whether `worker` runs in this process's main thread, so that its signals can be taken."""
-    return worker.pid == os.getpid() and threading.current_thread() is threading.main_thread()

@@ -33,6 +33,7 @@ class Lingerer:
         self._wake.setblocking(False)
         self._woken.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="zdlife-linger", daemon=True)
+        self._lock = threading.Lock()
         self._idle = threading.Event()
         self._idle.set()
         self._thread.start()
@@ -50,8 +51,9 @@ class Lingerer:
                 sock.close()
             return
         waiting.setblocking(False)
-        self._idle.clear()
-        self._new.append(waiting)
+        with self._lock:
+            self._new.append(waiting)
+            self._idle.clear()
         with contextlib.suppress(BlockingIOError):
             self._wake.send(b"\0")
 
@@ -85,8 +87,9 @@ class Lingerer:
                 deadlines.pop(found)
                 read.pop(found)
                 found.close()
-            if not deadlines and not self._new:
-                self._idle.set()
+            with self._lock:
+                if not deadlines and not self._new:
+                    self._idle.set()
 
 
 def _ended(sock: socket.socket, read: dict[socket.socket, int]) -> bool:

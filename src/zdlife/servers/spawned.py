@@ -41,14 +41,15 @@ def sit_down(life: Lifecycle) -> tuple[Board, Seat | None]:
         logger.warning("workers cannot share a page", extra={"zdlife": {"message": str(error)}})
         board = Board.anonymous()
     for seat in board.seats():
-        if not process_lives(seat.pid):
-            report_lost(board, seat)
+        pid = seat.pid
+        if not process_lives(pid):
+            report_lost(board, seat, pid=pid)
     return board, board.claim(os.getpid())
 
 
-def report_lost(board: Board, seat: Seat) -> None:
+def report_lost(board: Board, seat: Seat, *, pid: int) -> None:
     """Fold the seat of a worker that died without leaving, and name what it held."""
-    remains = board.fold(seat, lost=True)
+    remains = board.fold(seat, pid=pid, lost=True)
     if remains is None:
         return
     logger.error(

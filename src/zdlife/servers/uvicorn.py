@@ -59,7 +59,8 @@ class Uvicorn(Sibling):
     ) -> None:
         super().__init__(loop, seat=seat, name=name)
         self.server = server
-        self._most_requests: int | None = server.limit_max_requests
+        # Since uvicorn 0.41 with a jitter, before that without.
+        self._most_requests: int | None = getattr(server, "limit_max_requests", server.config.limit_max_requests)
         self._released = False
         limit = server.config.timeout_graceful_shutdown
         self._given: float | None = limit
@@ -73,7 +74,7 @@ class Uvicorn(Sibling):
     def take_signals(self, post: Callable[[Event], None]) -> None:
         super().take_signals(post)
         # uvicorn would stop between two of its ticks; we count for it and let its connections go first.
-        self.server.__dict__["limit_max_requests"] = None
+        self.server.__dict__["limit_max_requests"] = self.server.config.limit_max_requests = None
 
     def listeners(self) -> Iterable[socket]:
         for server in getattr(self.server, "servers", ()):

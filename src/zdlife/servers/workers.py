@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from errno import ECONNRESET
 from math import ceil, inf
@@ -85,6 +86,10 @@ class Worker(Alone):
         super().__init__(loop, name=f"gunicorn {kind_of(worker)}")
         self.worker = worker
         self._let_go = False
+
+    @property
+    def owns_process(self) -> bool:
+        return True
 
     @property
     def conducted(self) -> bool:
@@ -204,7 +209,7 @@ class GunicornAsgi(Worker):
         return super().look()
 
     def _close_idle(self) -> None:
-        for protocol in tuple(self.worker.zdlife_connections):
+        for protocol in tuple(getattr(self.worker, "zdlife_connections", ())):
             ready = getattr(protocol, "_request_ready", None)
             waits = getattr(protocol, "_awaiting_request", ready is not None and not ready.is_set())
             if waits and not getattr(protocol, "_finishing_calls", None):
@@ -237,10 +242,9 @@ class GunicornUvicorn(Uvicorn):
     def means(self, event: Event) -> tuple[Event, ...]:
         return means_under_master(event, self.worker)
 
-    def _receive(self, event: Event) -> None:
-        if event is Event.INTERRUPT and self.conducted:
-            return  # The master has it too.
-        super()._receive(event)
+    def look(self) -> tuple[Event, ...]:
+        """Leave when the master is gone, as gunicorn's own workers do; uvicorn does not look."""
+        return (Event.TERM,) if os.getppid() != self.worker.ppid else super().look()
 
     def listeners(self) -> Iterable[socket]:
         return () if self.conducted else super().listeners()
@@ -249,8 +253,9 @@ class GunicornUvicorn(Uvicorn):
 def _holds(pid: int, sockets: Iterable[Any]) -> bool:
     """Return whether the process still has one of these sockets open; False where the system does not tell."""
     wanted = {f"socket:[{os.fstat(found.sock.fileno()).st_ino}]" for found in sockets if found.sock.fileno() != -1}
-    try:
-        links = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
-    except OSError:
-        return False
-    return bool(wanted.intersection(links))
+    with suppress(OSError):
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):  # Closed since it was listed.
+                if str(entry.readlink()) in wanted:
+                    return True
+    return False

@@ -1,8 +1,8 @@
 """A small world around the machine, and a walk through everything that can happen in it.
 
-The world has a clock that steps by whole seconds, a listener with a queue, requests, a platform that signals and a server
-that may answer in its own time or never. `explore` takes every action in every reachable world up to a depth and checks
-the promises after each; worlds that were reached before are not walked again.
+The world has a clock that steps by whole seconds, a listener with a queue, requests, a platform that signals and a
+server that may answer in its own time or never. `explore` takes every action in every reachable world up to a depth
+and checks the promises after each; worlds that were reached before are not walked again.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class World:
     serving: bool = True
     cleaning: bool = False
     named: bool = False
+    forced: bool = False
+    exited: bool = False
     released: bool = False
 
     @property
@@ -122,18 +124,14 @@ EVENTS = {
 def _take(world: World, action: str, path: tuple[str, ...], table: Sequence[Row], limits: Limits) -> World:
     match action:
         case "probe":
-            _promise(
-                not (world.state.ready and world.signalled), "ready is never answered after SIGTERM", path
-            )
+            _promise(not (world.state.ready and world.signalled), "ready is never answered after SIGTERM", path)
             return world
         case "a client connects":
             settling = world.state.phase is Phase.SETTLING
             _promise(world.accepting or not settling, "nothing is refused while settling", path)
             return replace(world, queued=world.queued + 1) if world.accepting else world
         case "the server accepts":
-            return replace(
-                world, queued=world.queued - 1, in_flight=world.in_flight + 1, last_arrival=world.now
-            )
+            return replace(world, queued=world.queued - 1, in_flight=world.in_flight + 1, last_arrival=world.now)
         case "a request ends":
             return replace(world, in_flight=world.in_flight - 1)
         case "a worker dies":
@@ -166,6 +164,8 @@ def _send(world: World, event: Event, path: tuple[str, ...], table: Sequence[Row
         serving=world.serving and event is not Event.SERVER_DONE and Effect.EXIT not in effects,
         cleaning=Effect.CLEAN_UP in effects or (world.cleaning and event is not Event.CLEANED_UP),
         named=world.named or Effect.NAME_THE_CUT in effects,
+        forced=world.forced or Effect.FORCE in effects,
+        exited=world.exited or Effect.EXIT in effects,
         released=world.released or event is Event.RELEASED,
     )
 
@@ -189,20 +189,21 @@ def _check(
         somebody = before.seen or world.last_arrival is not None
         _promise(somebody, "an instance that nobody has seen leaves without settling", path)
     if asked is not None and event is Event.TERM:
-        _promise(state == before, "a repeated SIGTERM changes nothing", path)
+        _promise(state == before and not effects, "a repeated SIGTERM changes nothing", path)
     if asked is not None and Effect.LEAVE_LISTENER in effects and event is Event.TICK:
         settled = settle.ends_at(limits, asked_at=asked, last_arrival=world.last_arrival)
         _promise(now >= settled, "the listener is left only when the settle is over", path)
+    cleanup_begins = inf if asked is None else asked + limits.grace - limits.cleanup
+    drain_over = min(before.since + limits.drain, cleanup_begins)
     if Effect.HAND_OVER in effects:
         left = not before.listening or event is Event.LISTENER_LEFT
-        _promise(left and world.queued == 0, "the server's stop begins with nothing queued", path)
+        empty = left and world.queued == 0
+        _promise(empty or now >= drain_over, "the server's stop begins with nothing queued", path)
         _promise(not before.handed_over, "the server is told once", path)
-        _promise(now >= before.linger_until, "a recycled worker lingers", path)
+        _promise(now >= min(before.linger_until, drain_over), "a recycled worker lingers", path)
     if Effect.NAME_THE_CUT in effects:
         _promise(world.in_flight > 0, "what is named is in flight", path)
         _promise(not world.named, "what is in flight is named once", path)
-    cleanup_begins = inf if asked is None else asked + limits.grace - limits.cleanup
-    drain_over = min(before.since + limits.drain, cleanup_begins)
     if before.phase is Phase.DRAINING and event is Event.TICK and Effect.NAME_THE_CUT in effects:
         _promise(now >= drain_over, "what is in flight gets the whole drain", path)
     if state.phase is Phase.STOPPING and before.phase is not Phase.STOPPING and event is not Event.INTERRUPT:
@@ -220,7 +221,13 @@ def _check(
         _promise(named, "what is cut off is named", path)
     if state.phase is Phase.STOPPED and before.phase is not Phase.STOPPED and world.serving:
         _promise(Effect.EXIT in effects, "a process whose server does not stop is ended", path)
-    if Effect.EXIT in effects and event is Event.TICK:
+    if state.phase is Phase.STOPPED and before.phase is not Phase.STOPPED and world.serving:
+        _promise(before.handed_over or world.forced, "a server is told before it is ended", path)
+    if Effect.EXIT in effects and before.phase is Phase.STOPPED:
+        late = asked is not None and now >= min(before.since + limits.cleanup + limits.linger, asked + limits.grace)
+        _promise(late, "exit handlers get a moment", path)
+        _promise(not world.exited, "a process is ended once", path)
+    elif Effect.EXIT in effects and event is Event.TICK:
         given = now - before.since >= limits.cleanup or (asked is not None and now >= asked + limits.grace)
         _promise(given, "cleanup gets its time", path)
     if state.asked_at is not None and event is Event.TICK and now - state.asked_at >= limits.grace:

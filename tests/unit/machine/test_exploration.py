@@ -9,6 +9,7 @@ import pytest
 
 from unit.machine.exploration import LIMITS, Broken, explore
 from zdlife.machine.phases import GUARDS, TABLE, Guard, Phase, Row
+from zdlife.machine.settle import Limits
 
 DEPTH = 12
 
@@ -51,5 +52,15 @@ def test_every_row_is_reached() -> None:
     assert set(TABLE) - reached == set()
 
 
-def test_no_settle_at_all_is_allowed() -> None:
-    explore(depth=DEPTH, limits=replace(LIMITS, settle=0, settle_max=0))
+@pytest.mark.parametrize(
+    "limits",
+    [
+        pytest.param(replace(LIMITS, settle=0, settle_max=0), id="no settle"),
+        pytest.param(replace(LIMITS, drain=0, cleanup=0), id="no drain"),
+        pytest.param(replace(LIMITS, grace=3), id="a grace too short"),
+        pytest.param(replace(LIMITS, settle=5, settle_max=9, grace=4), id="a settle longer than the grace"),
+        pytest.param(replace(LIMITS, drain=9), id="a drain longer than the grace"),
+    ],
+)
+def test_the_promises_hold_with_other_times_too(limits: Limits) -> None:
+    explore(depth=10, limits=limits)
