@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import logging
 import os
@@ -19,6 +18,7 @@ from zdlife.machine.budget import limits_of, misfits
 from zdlife.machine.phases import LEAVING, Effect, Event, Machine, Phase, Reading
 from zdlife.process import report
 from zdlife.process.board import Board, Seat
+from zdlife.process.hooks import Hooks
 from zdlife.process.host import Host
 from zdlife.process.inflight import InFlight, describe
 from zdlife.process.latch import Latch
@@ -27,7 +27,7 @@ from zdlife.release import Release
 from zdlife.settings import Settings, load_settings
 
 logger = logging.getLogger("zdlife.lifecycle")
-Hook = TypeVar("Hook", bound=Callable[[], Any])
+HookT = TypeVar("HookT", bound=Callable[[], Any])
 
 
 class Lifecycle:
@@ -44,7 +44,7 @@ class Lifecycle:
         self.late = report.LateArrivals()
         self.board = Board.anonymous()
         self.host: Host | None = None
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self.hooks = Hooks()
         self.goodbyes: list[Callable[[], None]] = []
         self.waits_for_lifespan = False
         self._given_release = release is not None
@@ -55,8 +55,6 @@ class Lifecycle:
         self._loaded = False
         self._seat: Seat | None = None
         self._monitor: Monitor | None = None
-        self._drain_hooks: list[Callable[[], Any]] = []
-        self._stop_hooks: list[Callable[[], Any]] = []
         self._cut: list[dict[str, Any]] = []
         self._queue_deadline = inf
         self._signalled_at: float | None = None
@@ -86,20 +84,20 @@ class Lifecycle:
         """Hold a named piece of background work in flight for the length of the block: the drain waits for it."""
         return self.inflight.working(name)
 
-    def on_drain(self, hook: Hook) -> Hook:
+    def on_drain(self, hook: HookT) -> HookT:
         """Call `hook` once when the drain begins: `def` in a thread of its own, `async def` in the application's loop.
 
         It counts as work in flight, so the drain waits for it.
         """
-        self._drain_hooks.append(hook)
+        self.hooks.on_drain.append(hook)
         return hook
 
-    def on_stop(self, hook: Hook) -> Hook:
+    def on_stop(self, hook: HookT) -> HookT:
         """Call `hook` once when nothing is in flight any more, before the application's own shutdown.
 
         All stop hooks together have `cleanup` seconds. A hook that raises is logged and the next one runs.
         """
-        self._stop_hooks.append(hook)
+        self.hooks.on_stop.append(hook)
         return hook
 
     # What a server adapter uses.
@@ -128,7 +126,7 @@ class Lifecycle:
         if self.begun:
             return
         self.host = host
-        self.loop = loop
+        self.hooks.loop = loop
         # The page of a process before the fork is not ours: what one child writes there outlives it in all the others.
         self.board, self._seat = board or Board.anonymous(), seat
         self.inflight.sit(seat)
@@ -234,10 +232,7 @@ class Lifecycle:
             case Effect.SAY_GOODBYE:
                 for goodbye in self.goodbyes:
                     goodbye()
-                for hook in self._drain_hooks:
-                    threading.Thread(
-                        target=self._run_drain_hook, args=(hook,), name="zdlife-drain", daemon=True
-                    ).start()
+                self.hooks.drain(self.inflight, within=self._limits.drain)
             case Effect.HAND_OVER:
                 self.host.hand_over()
             case Effect.FORCE:
@@ -245,7 +240,7 @@ class Lifecycle:
             case Effect.NAME_THE_CUT:
                 self._name_the_cut()
             case Effect.CLEAN_UP:
-                self._begin_cleanup()
+                self.hooks.stop(within=self._limits.cleanup, then=self._after_the_stop_hooks)
             case Effect.REPORT:
                 self._report()
             case Effect.EXIT:
@@ -270,28 +265,11 @@ class Lifecycle:
             extra={"zdlife": {"phase": state.phase.value, **self.release.as_dict(), "pid": os.getpid()}},
         )
 
-    def _run_drain_hook(self, hook: Callable[[], Any]) -> None:
-        """Run one drain hook, held in flight: the drain waits for it, and names it if it outlasts the drain."""
-        with self.inflight.working(f"drain hook {_name(hook)}"):
-            self._call(hook, within=self._limits.drain)
-
-    def _call(self, hook: Callable[[], Any], *, within: float) -> None:
-        """Call one hook, `async def` in the application's loop if it runs. What it raises is logged."""
-        try:
-            if not inspect.iscoroutinefunction(hook):
-                hook()
-            elif self.loop is not None and self.loop.is_running():
-                asyncio.run_coroutine_threadsafe(hook(), self.loop).result(max(0.0, within))
-            else:
-                asyncio.run(asyncio.wait_for(hook(), max(0.0, within)))
-        except Exception:
-            logger.exception("a hook raised", extra={"zdlife": {"hook": _name(hook)}})
-
     def _end_process(self) -> None:
         """End the process where it is the server's own; elsewhere whoever else uses it goes on."""
         assert self.host is not None
         if self.host.owns_process:
-            logger.warning("the process did not end by itself", extra={"zdlife": {"pid": os.getpid()}})
+            logger.warning("process %d did not end by itself", os.getpid())
             logging.shutdown()
             os._exit(0 if self._machine.state.forced is None else 1)
 
@@ -299,18 +277,12 @@ class Lifecycle:
         for piece in self.inflight.pieces(monotonic(), stacks=True):
             named = piece.as_dict()
             self._cut.append(named)
-            logger.error("work in flight is cut off", extra={"zdlife": named})
+            what = " ".join(filter(None, (piece.kind, piece.id, piece.method, piece.route)))
+            logger.error("cut off after %.1f s: %s", piece.age, what, extra={"zdlife": named})
+        if self.host is not None and self.host.conducted:
+            self._leave_note()  # At once: the master may kill this process before it comes to its report.
 
-    def _begin_cleanup(self) -> None:
-        try:
-            threading.Thread(target=self._clean_up, name="zdlife-cleanup", daemon=True).start()
-        except RuntimeError:  # The interpreter ends and starts no threads; whoever waits in `finish` has its own limit.
-            self._clean_up()
-
-    def _clean_up(self) -> None:
-        until = monotonic() + self._limits.cleanup
-        for hook in self._stop_hooks:
-            self._call(hook, within=until - monotonic())
+    def _after_the_stop_hooks(self) -> None:
         self._hooks_done.open()
         if not self.waits_for_lifespan:
             self.post(Event.CLEANED_UP)
@@ -362,8 +334,4 @@ class Lifecycle:
         for found in misfits(self._limits, server=host.deadline):
             if self.settings.strict:
                 raise BudgetError(found.message)
-            logger.warning("the times do not fit", extra={"zdlife": {"message": found.message}})
-
-
-def _name(hook: Callable[[], Any]) -> str:
-    return getattr(hook, "__qualname__", str(hook))
+            logger.warning("the times do not fit: %s", found.message)

@@ -108,7 +108,7 @@ def write(report: Mapping[str, Any], *, to: Path | None) -> None:
     Never raises: what cannot be written is logged, and the process goes on ending.
     """
     level = logging.INFO if report["clean"] else logging.WARNING
-    logger.log(level, "instance stopped", extra={"zdlife": report})
+    logger.log(level, "stopped, %s", "clean" if report["clean"] else _why(report), extra={"zdlife": report})
     line = json.dumps(report, separators=(",", ":")) + "\n"
     try:
         if to is None:
@@ -122,3 +122,10 @@ def write(report: Mapping[str, Any], *, to: Path | None) -> None:
             os.close(descriptor)
     except (OSError, ValueError):
         logger.exception("the shutdown report cannot be written")
+
+
+def _why(report: Mapping[str, Any]) -> str:
+    """Say in a few words why the end was not clean."""
+    if report["forced"]:
+        return f"forced: {report['forced']}, {len(report['cut'])} cut off"
+    return f"{len(report['cut'])} cut off, {report['workers_lost']} workers lost"

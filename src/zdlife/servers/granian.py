@@ -26,7 +26,7 @@ def begin(life: Lifecycle, loop: asyncio.AbstractEventLoop) -> bool:
     """Begin in a granian worker; False where this is none."""
     if "granian" not in sys.modules or not is_spawned() or threading.current_thread() is not threading.main_thread():
         return False
-    life.loop = loop
+    life.hooks.loop = loop
     board, seat = sit_down(life)
     begin_spawned(life, Granian(loop, seat=seat), board=board, seat=seat)
     return True

@@ -42,7 +42,7 @@ def begin(life: Lifecycle, loop: asyncio.AbstractEventLoop) -> bool:
     """Begin under hypercorn; False where there is none."""
     if "hypercorn" not in sys.modules or threading.current_thread() is not threading.main_thread():
         return False
-    life.loop = loop
+    life.hooks.loop = loop
     gate = _events.pop(id(life), None)
     if is_spawned():
         board, seat = sit_down(life)

@@ -38,7 +38,7 @@ def sit_down(life: Lifecycle) -> tuple[Board, Seat | None]:
         _sweep(folder)
         board = Board.at(path)
     except BoardError as error:
-        logger.warning("workers cannot share a page", extra={"zdlife": {"message": str(error)}})
+        logger.warning("workers of this instance do not see each other: %s", error)
         board = Board.anonymous()
     for seat in board.seats():
         pid = seat.pid
@@ -52,15 +52,18 @@ def report_lost(board: Board, seat: Seat, *, pid: int) -> None:
     remains = board.fold(seat, pid=pid, lost=True)
     if remains is None:
         return
+    held = ", ".join(" ".join(filter(None, (row["id"], row["method"], row["route"]))) for row in remains.in_flight)
     logger.error(
-        "a worker died with work in flight" if remains.in_flight else "a worker died",
+        "worker %d died with %s in flight",
+        remains.pid,
+        held or "nothing",
         extra={"zdlife": {"pid": remains.pid, "in_flight": list(remains.in_flight)}},
     )
 
 
 def begin_spawned(life: Lifecycle, host: Host, *, board: Board, seat: Seat | None) -> None:
     """Begin as one of several workers; the exit handlers of a multiprocessing child are multiprocessing's own."""
-    life.begin(host, board=board, seat=seat, loop=life.loop, leader_pid=os.getppid())
+    life.begin(host, board=board, seat=seat, loop=life.hooks.loop, leader_pid=os.getppid())
     Finalize(None, life.finish, exitpriority=100)
 
 

@@ -34,7 +34,7 @@ def begin(life: Lifecycle, loop: asyncio.AbstractEventLoop) -> bool:
     server = find_server()
     if server is None:
         return False
-    life.loop = loop
+    life.hooks.loop = loop
     if is_spawned():
         board, seat = sit_down(life)
         host = Uvicorn(server, loop, drain=life.settings.drain, seat=seat, name="uvicorn --workers")
