@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from support import require_program
+from support import require_module, require_program
 from zdlife import Phase
+from zdlife.probes.answers import PROBES
 from zdlife.rehearsal import plan
+from zdlife.settings import PROFILES
 
 HELLO = Path(__file__).resolve().parents[2] / "examples" / "hello"
 
@@ -57,6 +59,17 @@ def test_the_gunicorn_configuration_keeps_its_own_hook() -> None:
     exec(compile((HELLO / "gunicorn.conf.py").read_text(), "gunicorn.conf.py", "exec"), namespace)
     assert namespace["when_ready"].__code__.co_argcount == 1
     assert {"on_starting", "pre_fork", "post_fork", "worker_exit", "child_exit", "on_exit"} <= namespace.keys()
+
+
+def test_the_kubernetes_manifest_agrees_with_the_profile_it_names() -> None:
+    manifest = require_module("yaml").safe_load((HELLO / "kubernetes.yaml").read_text())
+    pod = manifest["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    given = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert pod["terminationGracePeriodSeconds"] == PROFILES[given["ZDLIFE_PROFILE"]]["grace"]
+    asked = [container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "readiness", "liveness")]
+    assert asked == ["/startupz", "/readyz", "/livez"]
+    assert set(asked) <= PROBES.keys()
 
 
 def test_haproxy_takes_its_configuration() -> None:

@@ -1,0 +1,59 @@
+"""Trap: gunicorn's sync and gthread workers wait up to two seconds for each client that is told to close and does not.
+
+The time of three such clients without the cure is what 300 of them with the cure are measured by.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from support import eventually
+from support.clients import Call, get
+from support.servers import SERVERS, Instance
+
+PATIENT = {"ZDLIFE_SETTLE": "2", "ZDLIFE_SETTLE_MAX": "20", "ZDLIFE_DRAIN": "60", "ZDLIFE_GRACE": "90"}
+OPTIONS = {"gunicorn-sync": (), "gunicorn-gthread": ("--keep-alive", "60", "--worker-connections", "1000")}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.parametrize("hooks", [True, False], ids=["hooks", "alone"])
+def test_300_clients_that_never_close_their_side_are_all_served_while_settling(
+    name: str, hooks: bool, tmp_path: Path
+) -> None:
+    server = name if hooks else f"{name}-alone"
+    with_cure = time_to_answer(server, 300, tmp_path / "cured")
+    without = time_to_answer(server, 3, tmp_path / "control", without=["closing in the background"])
+    assert with_cure < without, f"300 clients took {with_cure:.2f} s, three without the cure {without:.2f} s"
+
+
+def time_to_answer(server: str, clients: int, folder: Path, *, without: Sequence[str] = ()) -> float:
+    """Return how long it takes until all clients have an answer that the settling instance gives them.
+
+    gthread's clients have their connections from before the stop; sync knows no keep-alive, so its clients come anew.
+    """
+    extra = OPTIONS[server.removesuffix("-alone")]
+    one = SERVERS[server].with_workers(1)
+    with ExitStack() as calls, Instance(one, folder, environment=PATIENT, extra=extra, without=without) as instance:
+        instance.wait_until_ready()
+        kept = []
+        if "gthread" in server:
+            kept = [calls.enter_context(Call(instance.port)) for _ in range(clients)]
+            for call in kept:
+                assert not call.send("GET", "/").read().closes
+        instance.signal(signal.SIGTERM)
+        eventually(lambda: get(instance.port, "/readyz").status == 503)
+        began = time.monotonic()
+        asked = kept or [calls.enter_context(Call(instance.port)) for _ in range(clients)]
+        answers = [call.send("GET", "/").read() for call in asked]
+        took = time.monotonic() - began
+        assert [answer.status for answer in answers] == [200] * clients
+        assert all(answer.closes for answer in answers)
+        assert instance.wait_for_exit(within=60) == 0
+        assert all(report["clean"] for report in instance.reports())
+    return took
