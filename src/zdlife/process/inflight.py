@@ -140,12 +140,22 @@ def _template(scope: Mapping[str, Any]) -> str | None:
 
 def _stack(runner: Any, frames: Mapping[int, Any]) -> tuple[str, ...]:
     """Return the frames of a task or a thread, innermost last, as file:line function."""
-    if isinstance(runner, Task):
-        return _task_stack(runner)
-    frame = frames.get(runner)
-    if frame is None:
-        return ()
-    return tuple(f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_stack(frame)[-12:])
+    frame = _frame_that_runs(runner, frames) if isinstance(runner, Task) else frames.get(runner)
+    if frame is not None:
+        return tuple(f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_stack(frame)[-12:])
+    return _task_stack(runner) if isinstance(runner, Task) else ()
+
+
+def _frame_that_runs(task: Task[Any], frames: Mapping[int, Any]) -> Any:
+    """Return the innermost frame of the thread that runs `task` at this moment: one that blocks its loop. Else None."""
+    outermost = getattr(task.get_coro(), "cr_frame", None)
+    for innermost in frames.values():
+        frame = innermost
+        while frame is not None:
+            if frame is outermost:
+                return innermost
+            frame = frame.f_back
+    return None
 
 
 def _task_stack(task: Task[Any]) -> tuple[str, ...]:
