@@ -12,7 +12,7 @@ The rules behind the rows:
     arrives for seconds. An instance that was never ready and never served a request has nothing to settle.
 3.  While settling nothing is refused. The listener is left only when the settle is over.
 4.  A second SIGTERM shortens nothing: process groups deliver it twice and Heroku several times. SIGINT cuts the settle
-    short; a further SIGINT is the server's own force-quit.
+    short; a further SIGINT is the server's own force-quit. SIGQUIT is that at once, where the server has it so.
 5.  The server's own stop begins only when no connection is queued on the listener any more. A connection in the backlog
     when the socket closes is reset, whatever the application does.
 6.  What is in flight gets the whole drain, named background work included, even where the server has stopped by then.
@@ -64,6 +64,7 @@ class Event(StrEnum):
     WARMED = "the warmers are done"
     TERM = "SIGTERM"
     INTERRUPT = "SIGINT"
+    QUIT = "SIGQUIT"
     RELEASED = "the server lets this worker go"
     LISTENER_LEFT = "no connection is queued"
     SERVER_DONE = "the server has stopped serving"
@@ -308,6 +309,15 @@ TABLE: tuple[Row, ...] = (
     Row(DRAINING, Event.TICK, DRAINING, (Effect.HAND_OVER,), nothing_queued),
     Row(DRAINING, Event.INTERRUPT, STOPPING, (NAME, PUBLISH, Effect.FORCE, CLEAN_UP), busy),
     Row(DRAINING, Event.INTERRUPT, STOPPING, (PUBLISH, Effect.FORCE, CLEAN_UP)),
+    # The server quits and drops what it holds; that is named first.
+    *(
+        row
+        for phase in (S, W, R, SETTLING, DRAINING)
+        for row in (
+            Row(phase, Event.QUIT, STOPPING, (NAME, PUBLISH, CLEAN_UP), busy),
+            Row(phase, Event.QUIT, STOPPING, (PUBLISH, CLEAN_UP)),
+        )
+    ),
     # The server has stopped serving, asked by us or by itself: what it left in flight still has the drain.
     *(
         row
@@ -327,7 +337,7 @@ TABLE: tuple[Row, ...] = (
     Row(STOPPED, Event.TICK, STOPPED, (Effect.EXIT,), overstayed),
 )
 
-PASSES_UNNOTICED = frozenset({Event.TICK, Event.TERM, Event.INTERRUPT, Event.RELEASED, Event.SERVER_DONE})
+PASSES_UNNOTICED = frozenset({Event.TICK, Event.TERM, Event.INTERRUPT, Event.QUIT, Event.RELEASED, Event.SERVER_DONE})
 """Events that may come at any time from outside: where no row takes them, they change nothing."""
 
 
@@ -367,7 +377,7 @@ def _learned(moment: Moment, row: Row) -> dict[str, Any]:
     match moment.event:
         case Event.WARMED:
             return {"seen": True}
-        case Event.TERM | Event.INTERRUPT if before.asked_at is None:
+        case Event.TERM | Event.INTERRUPT | Event.QUIT if before.asked_at is None:
             asked_at = now if moment.reading.asked_at is None else min(now, moment.reading.asked_at)
             return {"asked_at": asked_at, "cause": moment.event.value, "linger_until": 0.0}
         case Event.RELEASED if before.asked_at is None and not before.phase.leaving:
@@ -378,6 +388,13 @@ def _learned(moment: Moment, row: Row) -> dict[str, Any]:
             return {"cause": before.cause or moment.event.value, "server_done": True, "listening": False}
         case _:
             return {}
+
+
+NAMED_BECAUSE = {
+    Event.TICK: "drain deadline",
+    Event.INTERRUPT: "SIGINT while draining",
+    Event.QUIT: "SIGQUIT",
+}
 
 
 def _done(moment: Moment, row: Row) -> dict[str, Any]:
@@ -393,7 +410,7 @@ def _done(moment: Moment, row: Row) -> dict[str, Any]:
         done["ended"] = True
     if Effect.NAME_THE_CUT in effects:
         done["named"] = True
-        forced = "drain deadline" if moment.event is Event.TICK else "SIGINT while draining"
+        forced = NAMED_BECAUSE[moment.event]
     elif Effect.FORCE in effects:
         forced = "SIGINT while draining"
     elif moment.event is Event.TICK and row.to is Phase.STOPPING and not before.server_done:

@@ -40,8 +40,7 @@ class Tap:
         for signum in EVENTS:
             self._before[signum] = signal.getsignal(signum)
         for signum in EVENTS:
-            signal.signal(signum, self._receive)
-            signal.siginterrupt(signum, False)
+            signal.signal(signum, self._receive)  # Interrupts system calls; Python repeats them (PEP 475).
         return True
 
     def _receive(self, signum: int, frame: FrameType | None) -> None:

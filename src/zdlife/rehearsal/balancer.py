@@ -82,7 +82,10 @@ class Direct:
 
 
 class Front:
-    """A real program on one port, in front of all berths; what haproxy and nginx have in common."""
+    """A real program on one port, in front of all berths; what haproxy and nginx have in common.
+
+    It ends with the other processes of the rehearsal.
+    """
 
     program: str
     process: Process
@@ -118,11 +121,14 @@ class Front:
         """Say nothing: it has to notice by itself."""
 
     async def start(self, argv: Sequence[str]) -> None:
-        """Start the program; it ends with the rehearsal's other processes."""
+        """Start the program."""
         self.ports.hand_over(self.port)
         self.process = await self.processes.start(
             self.program, [self.executable, *argv], env={"PATH": os.defpath}, cwd=self.folder
         )
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Leave the program to the processes that it belongs to."""
 
     async def until(self, condition: Callable[[], Awaitable[bool]], *, otherwise: str) -> None:
         """Return once `condition` holds.

@@ -105,6 +105,8 @@ class Connection:
             raise Lost(Outcome.REFUSED, "connection refused") from None
         except ConnectionResetError:
             raise Lost(Outcome.RESET, "reset while connecting") from None
+        except TimeoutError:
+            raise Lost(Outcome.TIMED_OUT, "no answer while connecting") from None
         except OSError as error:
             if error.errno in OURS:
                 raise PlanError(
@@ -193,13 +195,9 @@ class Connection:
                         pass  # 100 Continue and its like
         except (h11.RemoteProtocolError, OSError) as error:
             outcome = Outcome.RESET if reply.status is None else Outcome.TRUNCATED
-            why = "reset by the peer" if isinstance(error, OSError) else _in_words(error)
+            why = "reset by the peer" if isinstance(error, OSError) else str(error)
+            why = "closed by the peer" if "closed" in why.lower() else why  # h11 has several words for it
             raise Lost(outcome, f"{why} after {reply}") from None
-
-
-def _in_words(error: h11.RemoteProtocolError) -> str:
-    """Return what h11 complains about, in words that a user can read."""
-    return "closed by the peer" if "ConnectionClosed" in str(error) or "closed" in str(error) else str(error)
 
 
 def _upstream(response: h11.Response) -> int | None:

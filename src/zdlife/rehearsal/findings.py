@@ -194,6 +194,16 @@ def served_late(evidence: Evidence) -> Iterator[str]:
         )
 
 
+def forced(evidence: Evidence) -> Iterator[str]:
+    """Instances that held nothing any more, and whose server did not end all the same."""
+    by_reason: dict[str, list[str]] = {}
+    for instance in evidence.instances:
+        if instance.forced is not None and not instance.cut and not instance.killed:
+            by_reason.setdefault(instance.forced, []).append(instance.name)
+    for reason, names in by_reason.items():
+        yield f"{_names(names)} had to be ended by zdlife: {reason}"
+
+
 def sockets_cut(evidence: Evidence) -> Iterator[str]:
     """WebSockets that were never told goodbye."""
     if count := evidence.websockets.get(NO_GOODBYE, 0):
@@ -231,6 +241,7 @@ FINDINGS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     ended_badly,
     workers_lost,
     cut,
+    forced,
     served_late,
     sockets_cut,
     unwitnessed,

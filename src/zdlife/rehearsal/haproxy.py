@@ -52,7 +52,6 @@ class HAProxy(Front):
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        self.process.kill_group()
         self._private.cleanup()
 
     async def admit(self, *ports: int) -> None:

@@ -38,6 +38,7 @@ def life(instance: Instance, clock: Clock) -> InstanceRun:
         cut=tuple(piece for report in reports for piece in report.get("cut", ())),
         killed=instance.killed,
         workers_lost=sum(report.get("workers_lost", 0) for report in reports),
+        forced=next((report["forced"] for report in reports if report.get("forced")), None),
     )
 
 

@@ -17,16 +17,16 @@ CONFIGURATION = """\
 daemon off;
 {user}
 worker_processes 1;
-pid {folder}/nginx.pid;
+pid "{folder}/nginx.pid";
 error_log stderr warn;
 events {{ worker_connections 4000; }}
 http {{
     access_log off;
-    client_body_temp_path {folder}/client_body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
+    client_body_temp_path "{folder}/client_body";
+    proxy_temp_path "{folder}/proxy";
+    fastcgi_temp_path "{folder}/fastcgi";
+    uwsgi_temp_path "{folder}/uwsgi";
+    scgi_temp_path "{folder}/scgi";
     client_max_body_size 1g;
     map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
     upstream app {{
@@ -71,9 +71,6 @@ class Nginx(Front):
         )
         await self.start(["-p", str(self.folder), "-e", "stderr", "-c", str(file)])
         return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        self.process.kill_group()
 
     async def admit(self, *ports: int) -> None:
         """Return once nginx itself answers."""

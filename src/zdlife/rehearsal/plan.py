@@ -169,7 +169,7 @@ class StreamTable(Table):
 
     path: UrlPath
     """The path, with its query."""
-    every: PositiveFloat = 2.0
+    every: PositiveFloat = 5.0
     """Seconds between two streams, besides those that straddle a stop."""
     status: Status = 200
     """The status that is right."""
@@ -190,7 +190,7 @@ class UploadTable(Table):
     """How many pieces the body is sent in."""
     seconds: PositiveFloat = 2.5
     """How long the sending takes, from the first piece to the last."""
-    every: PositiveFloat = 4.0
+    every: PositiveFloat = 5.0
     """Seconds between two uploads, besides those that straddle a stop."""
     status: Status = 200
     """The status that is right."""

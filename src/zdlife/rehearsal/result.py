@@ -80,6 +80,7 @@ class InstanceRun:
     cut: tuple[Mapping[str, Any], ...] = ()
     killed: bool = False
     workers_lost: int = 0
+    forced: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

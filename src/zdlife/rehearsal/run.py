@@ -67,7 +67,7 @@ async def rehearse(
         ports = stack.enter_context(Ports())
         processes = await stack.enter_async_context(Processes(folder.resolve()))
         first = plan.fleet.port
-        berths = [ports.reserve(first and first + number) for number in range(instances + rolls)]
+        berths = [ports.reserve(first + number if first else 0) for number in range(instances + rolls)]
         clock = Clock()
         fleet = Fleet(
             plan,

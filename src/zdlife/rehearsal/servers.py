@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import math
 import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
@@ -51,9 +53,18 @@ def _gunicorn(worker: str) -> Callable[[Shape], list[str]]:
         stop = ["-c", "python:zdlife.gunicorn"] if shape.with_zdlife else ["--graceful-timeout", drain]
         threads = ["--threads", str(shape.threads)] if worker == "gthread" else []
         bind = ["-b", f"127.0.0.1:{shape.port}", "-w", str(shape.workers)]
-        return ["gunicorn", *bind, "-k", worker, *threads, *stop]
+        return ["gunicorn", *bind, "-k", worker, *threads, *stop, *_no_control_socket()]
 
     return arguments
+
+
+def _no_control_socket() -> list[str]:
+    """Return what keeps gunicorn, from 25.1 on, from taking over the socket of one that this user runs already."""
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        major, minor, *_ = metadata.version("gunicorn").split(".")
+        if (int(major), int(minor)) >= (25, 1):
+            return ["--no-control-socket"]
+    return []
 
 
 def _uvicorn(shape: Shape, *, workers: int = 1) -> list[str]:

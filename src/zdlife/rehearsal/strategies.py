@@ -52,7 +52,7 @@ async def roll(
         leaving = next((i for i in fleet.instances if i.in_service and i.release != release), None)
         if leaving is None:
             raise Halted(f"no instance is left for one of the {release} release to replace: they ended by themselves")
-        say(f"{number}/{rolls}: starting {release}")
+        say(f"{number}/{rolls}: starting the {release} release")
         fresh = await fleet.start(release)
         try:
             await fleet.await_ready(fresh)

@@ -41,7 +41,9 @@ class Granian(Sibling):
 
     def take_signals(self, post: Callable[[Event], None]) -> None:
         assert self.loop is not None
-        self.loop.add_signal_handler(signal.SIGTERM, post, Event.TERM)
+        # The loop's own handlers run in the loop, and one that is blocked would never hear of it.
+        self.loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, lambda _signum, _frame: post(Event.TERM))
 
     def listeners(self) -> Iterable[socket]:
         if self._listeners is None:

@@ -18,7 +18,7 @@ from types import FrameType
 from typing import Any
 
 from zdlife.lifecycle import Lifecycle
-from zdlife.machine.phases import Phase
+from zdlife.machine.phases import Event, Phase
 from zdlife.servers import lingering
 from zdlife.servers.uvicorn import find_server
 from zdlife.servers.workers import GunicornAsgi, GunicornSync, GunicornUvicorn, Worker, kind_of, place
@@ -113,7 +113,7 @@ def begin_asgi(life: Lifecycle, loop: asyncio.AbstractEventLoop) -> bool:
             server = find_server()
             if server is None:
                 return False
-            _quit_at_once(worker, server, loop)
+            _quit_at_once(life, worker, server, loop)
             host = GunicornUvicorn(worker, server, loop, drain=life.settings.drain)
         case _:
             return False
@@ -122,10 +122,11 @@ def begin_asgi(life: Lifecycle, loop: asyncio.AbstractEventLoop) -> bool:
     return True
 
 
-def _quit_at_once(worker: Any, server: Any, loop: asyncio.AbstractEventLoop) -> None:
+def _quit_at_once(life: Lifecycle, worker: Any, server: Any, loop: asyncio.AbstractEventLoop) -> None:
     """Have SIGQUIT stop uvicorn's server; UvicornWorker's handler only marks gunicorn's worker, which nobody reads."""
 
     def quit_now() -> None:
+        life.post(Event.QUIT)
         worker.alive = False
         server.should_exit = server.force_exit = True
 

@@ -85,7 +85,7 @@ class Hypercorn(Granian):
         super().take_signals(post)
         if self._gate is not None:
             self._gate.post = post
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # As the parent has set it for its workers.
+            signal.signal(signal.SIGINT, lambda _signum, _frame: post(Event.INTERRUPT))
 
     def hand_over(self) -> None:
         if self._gate is None:

@@ -87,6 +87,18 @@ class Worker(Alone):
         self.worker = worker
         self._let_go = False
 
+    def take_signals(self, post: Callable[[Event], None]) -> None:
+        super().take_signals(post)
+        quit_at_once = signal.getsignal(signal.SIGQUIT)
+        if self.tap is None or not self.tap.installed or not callable(quit_at_once):
+            return
+
+        def name_and_quit(signum: int, frame: FrameType | None) -> None:
+            post(Event.QUIT)
+            quit_at_once(signum, frame)
+
+        signal.signal(signal.SIGQUIT, name_and_quit)
+
     @property
     def owns_process(self) -> bool:
         return True
@@ -140,8 +152,6 @@ class GunicornSync(Worker):
         if monotonic() >= self._drop_idle_at and len(self._life.inflight) == 0:
             self._drop_idle_at = inf
             self._dropping = True
-            # gunicorn has the system repeat interrupted calls, so the handler would wait for what it is to interrupt.
-            signal.siginterrupt(signal.SIGTERM, True)
             os.kill(os.getpid(), signal.SIGTERM)
         return super().look()
 
@@ -173,12 +183,20 @@ class GunicornAsgi(Worker):
     def __init__(self, worker: Any, loop: asyncio.AbstractEventLoop, *, drain: float) -> None:
         super().__init__(worker, loop)
         self._handed_over = False
+        self._given = worker.cfg.graceful_timeout
         # Below the master's own deadline, or the lifespan's shutdown is lost to SIGKILL.
         worker.cfg.set("graceful_timeout", max(1, ceil(drain)))
 
+    @property
+    def deadline(self) -> ServerDeadline | None:
+        return ServerDeadline("graceful_timeout", self._given, covers=ALL_OF_LEAVING)
+
     def take_signals(self, post: Callable[[Event], None]) -> None:
         assert self.loop is not None
-        self.loop.add_signal_handler(signal.SIGTERM, post, Event.TERM)
+        # The loop's own handlers run in the loop, and one that is blocked would never hear of it.
+        self.loop.remove_signal_handler(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, lambda _signum, _frame: post(Event.TERM))
+        self.loop.add_signal_handler(signal.SIGQUIT, self._quit, post)
         if self.conducted:
             self.loop.add_signal_handler(signal.SIGINT, lambda: None)
 
@@ -186,6 +204,10 @@ class GunicornAsgi(Worker):
         super().leave_listener(whole_instance=whole_instance)
         if self.conducted:
             self._in_loop(self._close_listeners)
+
+    def _quit(self, post: Callable[[Event], None]) -> None:
+        post(Event.QUIT)
+        self.worker.handle_quit_signal()
 
     def _close_listeners(self) -> None:
         for server in self.worker.servers:

@@ -83,6 +83,7 @@ def explore(*, depth: int, table: Sequence[Row] = TABLE, limits: Limits = LIMITS
 def _possible(world: World) -> Iterator[str]:
     yield "SIGTERM"
     yield "SIGINT"
+    yield "SIGQUIT"
     yield "probe"
     yield "a second passes"
     if not world.signalled and not world.released:
@@ -108,9 +109,12 @@ def _possible(world: World) -> Iterator[str]:
         yield "cleanup ends"
 
 
+AT_ONCE = (Event.INTERRUPT, Event.QUIT)
+SIGNALS = (Event.TERM, Event.INTERRUPT, Event.QUIT)
 EVENTS = {
     "SIGTERM": Event.TERM,
     "SIGINT": Event.INTERRUPT,
+    "SIGQUIT": Event.QUIT,
     "released": Event.RELEASED,
     "loaded": Event.LOADED,
     "warmed": Event.WARMED,
@@ -158,13 +162,13 @@ def _send(world: World, event: Event, path: tuple[str, ...], table: Sequence[Row
     return replace(
         world,
         state=state,
-        signalled=world.signalled or event in (Event.TERM, Event.INTERRUPT),
+        signalled=world.signalled or event in SIGNALS,
         cut_short=world.cut_short or (event is Event.INTERRUPT and before.phase is Phase.SETTLING),
         accepting=world.accepting and Effect.LEAVE_LISTENER not in effects,
         serving=world.serving and event is not Event.SERVER_DONE and Effect.EXIT not in effects,
         cleaning=Effect.CLEAN_UP in effects or (world.cleaning and event is not Event.CLEANED_UP),
         named=world.named or Effect.NAME_THE_CUT in effects,
-        forced=world.forced or Effect.FORCE in effects,
+        forced=world.forced or Effect.FORCE in effects or event is Event.QUIT,
         exited=world.exited or Effect.EXIT in effects,
         released=world.released or event is Event.RELEASED,
     )
@@ -206,7 +210,7 @@ def _check(
         _promise(not world.named, "what is in flight is named once", path)
     if before.phase is Phase.DRAINING and event is Event.TICK and Effect.NAME_THE_CUT in effects:
         _promise(now >= drain_over, "what is in flight gets the whole drain", path)
-    if state.phase is Phase.STOPPING and before.phase is not Phase.STOPPING and event is not Event.INTERRUPT:
+    if state.phase is Phase.STOPPING and before.phase is not Phase.STOPPING and event not in AT_ONCE:
         done = (world.in_flight == 0 and not world.serving) or event is Event.SERVER_DONE
         _promise(
             done or (before.phase is Phase.DRAINING and now >= drain_over),
@@ -234,7 +238,7 @@ def _check(
         _promise(state.phase is Phase.STOPPED, "the process ends inside the grace period", path)
     if state.phase is Phase.STOPPED and before.phase is not Phase.STOPPED:
         _promise(Effect.REPORT in effects, "every end is reported", path)
-    signalled = world.signalled or event in (Event.TERM, Event.INTERRUPT)
+    signalled = world.signalled or event in SIGNALS
     _promise(not (state.ready and signalled), "ready is never answered after SIGTERM", path)
 
 

@@ -11,7 +11,7 @@ from unit.machine.exploration import LIMITS, Broken, explore
 from zdlife.machine.phases import GUARDS, TABLE, Guard, Phase, Row
 from zdlife.machine.settle import Limits
 
-DEPTH = 12
+DEPTH = 10
 
 
 def without(guard: Guard) -> tuple[Row, ...]:
@@ -63,4 +63,4 @@ def test_every_row_is_reached() -> None:
     ],
 )
 def test_the_promises_hold_with_other_times_too(limits: Limits) -> None:
-    explore(depth=10, limits=limits)
+    explore(depth=8, limits=limits)
