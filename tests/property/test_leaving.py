@@ -59,7 +59,14 @@ class Temper:
 
 
 patience = st.one_of(st.just(0.0), st.just(inf), st.floats(0, 60, allow_nan=False))
-tempers = st.builds(Temper, queue_empties=patience, server_stops=patience, cleanup_ends=patience, lingers=st.booleans())
+tempers = st.builds(
+    Temper,
+    queue_empties=patience,
+    server_stops=patience,
+    cleanup_ends=patience,
+    lingers=st.booleans(),
+    clings=st.booleans(),
+)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What goes wrong while an instance starts, serves or leaves, and what comes of it. Each docstring states the outcome."""
+"""What goes wrong while an instance starts, serves or leaves. Each docstring states what comes of it."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_workers_that_end_after_60_requests_lose_none(name: str, tmp_path: Path)
 def test_four_reloads_lose_no_request(name: str, tmp_path: Path) -> None:
     with Instance(SERVERS[name], tmp_path) as instance:
         instance.wait_until_ready()
-        with Load(instance.port, fresh=4, kept=6, pause=0.02) as load:
+        with Load(instance.port, fresh=4, kept=6, pause=0.04) as load:
             for reload in range(1, 5):
                 old = served(instance)
                 instance.signal(signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""Traps: connections that nobody uses, WebSockets that nobody closes, signals that a worker does not hear, exit handlers.
+"""Traps: connections that nobody uses, WebSockets that nobody closes, signals that are not heard, exit handlers.
 
 Each test has its control: the same departure without zdlife, or without the one cure.
 """
@@ -22,7 +22,7 @@ SHORT = {"ZDLIFE_SETTLE": "0.5", "ZDLIFE_DRAIN": "3", "ZDLIFE_CLEANUP": "2", "ZD
 
 @pytest.mark.parametrize("name", ["gunicorn-asgi", "gunicorn-asgi-alone"])
 def test_connections_that_nobody_uses_do_not_keep_gunicorns_asgi_worker(name: str, tmp_path: Path) -> None:
-    """A socket that never sent a request, one kept alive, and a WebSocket: exit 0, the lifespan ends, inside the drain."""
+    """One that never sent a request, one kept alive, and a WebSocket: exit 0, the lifespan ends, inside the drain."""
     with Instance(SERVERS[name], tmp_path, environment=SHORT) as instance:
         instance.wait_until_ready()
         url = f"ws://127.0.0.1:{instance.port}/ws"

@@ -94,7 +94,7 @@ SERVERS: Mapping[str, Server] = {
         ),
         Server("uvicorn", "asgi", "uvicorn", ()),
         Server("uvicorn-h11", "asgi", "uvicorn", ("--loop", "asyncio", "--http", "h11")),
-        Server("uvicorn-workers", "asgi", "uvicorn", ("--workers", "2"), 2, 2),
+        Server("uvicorn-workers", "asgi", "uvicorn", ("--workers", "2", "--timeout-worker-healthcheck", "30"), 2, 2),
         Server("granian", "asgi", "granian", ("--workers", "1")),
         Server("granian-2", "asgi", "granian", ("--workers", "2"), 2, 2),
         Server("hypercorn", "asgi", "hypercorn", ("-w", "0")),

@@ -110,6 +110,7 @@ def test_a_wrong_answer_of_the_application_is_no_matter_of_the_deploy() -> None:
         ({"exit_code": 3}, "shop-old-1 ended with exit code 3, and not with 0"),
         ({"exit_code": 1, "told_to_stop_at": None}, "shop-old-1 ended by itself, with exit code 1"),
         ({"workers_lost": 2}, "2 workers of shop-old-1 died"),
+        ({"forced": "drain deadline"}, "shop-old-1 had to be ended by zdlife: drain deadline"),
         (
             {"late_arrivals": 3, "latest_arrival": 1.0},
             "requests reached shop-old-1 up to 1.0 s after its settle had ended",

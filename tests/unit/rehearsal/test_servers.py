@@ -53,6 +53,14 @@ def test_gunicorn_has_the_hooks_with_zdlife_and_as_much_time_without(server: Ser
     assert bare[bare.index("--graceful-timeout") + 1] == "8"
 
 
+@pytest.mark.parametrize(("version", "has_one"), [("25.0.3", False), ("25.1.0", True), ("27.0.1", True)])
+def test_gunicorn_does_not_take_over_the_control_socket_of_another(
+    version: str, has_one: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda _: version)
+    assert ("--no-control-socket" in command("gunicorn-sync", shape())) is has_one
+
+
 def test_the_plans_own_arguments_come_last_but_for_the_target() -> None:
     assert command("uvicorn", shape(extra=("--loop", "asyncio")))[-3:-1] == ["--loop", "asyncio"]
 
