@@ -312,8 +312,9 @@ class Lifecycle:
             to=self.settings.report,
         )
         self.inflight.sit(None)
-        if self._seat is not None:
-            self.board.fold(self._seat, pid=os.getpid(), lost=False)
+        seat, self._seat = self._seat, None  # Whoever takes it next has it alone.
+        if seat is not None:
+            self.board.fold(seat, pid=os.getpid(), lost=False)
             if next(self.board.seats(), None) is None:
                 self.board.remove()
 

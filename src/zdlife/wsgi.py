@@ -54,8 +54,8 @@ class LifecycleMiddleware:
         wrapper = environ.get("wsgi.file_wrapper")
         if isinstance(wrapper, type) and isinstance(body, wrapper):
             file: Iterable[bytes] = body
-            _count_file(file, self._inflight, token)
-            return file
+            if _count_file(file, self._inflight, token):
+                return file
         counted = SizedBody if hasattr(body, "__len__") else Body
         return counted(body, self._inflight, token)
 
@@ -92,8 +92,11 @@ class SizedBody(Body):
         return len(self._body)  # type: ignore[arg-type]  # made only for bodies with a length
 
 
-def _count_file(file: Any, inflight: InFlight, token: int) -> None:
-    """Have the server's own file object counted out at its close; a wrapper of ours would cost it sendfile."""
+def _count_file(file: Any, inflight: InFlight, token: int) -> bool:
+    """Have the server's own file object counted out at its close; a wrapper of ours would cost it sendfile.
+
+    Returns False, changing nothing, where the server lets nobody change it (one written in C).
+    """
     close = getattr(file, "close", None)
 
     def close_and_count() -> None:
@@ -103,4 +106,8 @@ def _count_file(file: Any, inflight: InFlight, token: int) -> None:
         finally:
             inflight.end(token)
 
-    file.close = close_and_count
+    try:
+        file.close = close_and_count
+    except AttributeError:
+        return False
+    return True

@@ -165,8 +165,8 @@ class Moment:
 
     @property
     def process_ends_at(self) -> float:
-        """A moment for exit handlers after the report; without a stop signal nobody has asked the process to end."""
-        if self.state.asked_at is None:
+        """A moment for exit handlers after the report; a server that stopped unasked may have reasons to go on."""
+        if self.state.cause == Event.SERVER_DONE.value:
             return inf
         return min(self.state.since + self.limits.cleanup + self.limits.linger, self._grace_ends_at)
 
@@ -333,6 +333,10 @@ TABLE: tuple[Row, ...] = (
     Row(STOPPING, Event.CLEANED_UP, STOPPED, (PUBLISH, REPORT, Effect.EXIT)),
     Row(STOPPING, Event.TICK, STOPPED, (PUBLISH, REPORT, Effect.EXIT), cleanup_over),
     Row(STOPPING, Event.INTERRUPT, STOPPING, (Effect.FORCE,)),
+    # Asked only now: the grace period counts for what is left.
+    Row(STOPPING, Event.TERM, STOPPING, (), unasked),
+    Row(STOPPED, Event.TERM, STOPPED, (), unasked),
+    Row(STOPPED, Event.INTERRUPT, STOPPED, (), unasked),
     # Stopped, and everything said: a process that something keeps alive is ended all the same (rule 7).
     Row(STOPPED, Event.TICK, STOPPED, (Effect.EXIT,), overstayed),
 )

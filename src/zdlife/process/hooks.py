@@ -31,11 +31,20 @@ class Hooks:
     def drain(self, inflight: InFlight, *, within: float) -> None:
         """Begin the drain hooks, each in a thread of its own and held in flight: the drain waits for them."""
         for hook in self.on_drain:
-            threading.Thread(target=self._hold, args=(hook, inflight, within), name="zdlife-drain", daemon=True).start()
+            self._hold(hook, inflight, within)
 
     def _hold(self, hook: Hook, inflight: InFlight, within: float) -> None:
-        with inflight.working(f"drain hook {_name(hook)}"):
-            self._call(hook, within=within)
+        """Begin one hook; it is in flight before its thread runs, or the drain might end in between."""
+
+        def run() -> None:
+            try:
+                self._call(hook, within=within)
+            finally:
+                inflight.end(token)
+
+        thread = threading.Thread(target=run, name="zdlife-drain", daemon=True)
+        token = inflight.begin("work", f"drain hook {_name(hook)}", thread)
+        thread.start()
 
     def stop(self, *, within: float, then: Callable[[], None]) -> None:
         """Begin the stop hooks, one after another, `within` seconds for them all; `then` is called after the last."""

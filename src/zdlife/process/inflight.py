@@ -74,7 +74,7 @@ class InFlight:
         """Count one more piece and return the token that ends it.
 
         `subject` is the ASGI scope, the WSGI environ, or the name of a piece of background work; it is looked into only
-        when somebody asks what is in flight. `runner` is the asyncio task or the thread's identifier that does it.
+        when somebody asks what is in flight. `runner` is the asyncio task or the thread (or its identifier) that does it.
         """
         token = next(self._tokens)
         now = monotonic()
@@ -140,6 +140,8 @@ def _template(scope: Mapping[str, Any]) -> str | None:
 
 def _stack(runner: Any, frames: Mapping[int, Any]) -> tuple[str, ...]:
     """Return the frames of a task or a thread, innermost last, as file:line function."""
+    if isinstance(runner, threading.Thread):
+        runner = runner.ident
     frame = _frame_that_runs(runner, frames) if isinstance(runner, Task) else frames.get(runner)
     if frame is not None:
         return tuple(f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_stack(frame)[-12:])

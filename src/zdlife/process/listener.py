@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+import stat
 import struct
 import sys
 from collections.abc import Iterable, Iterator
@@ -69,7 +70,8 @@ def listening_sockets(ports: Iterable[int] | None = None) -> Iterator[socket.soc
     """
     wanted = None if ports is None else set(ports)
     try:
-        numbers = [int(name) for name in os.listdir("/proc/self/fd")]
+        # All are looked at before the first is duplicated: a duplicate may take the number of what was just closed.
+        numbers = [number for number in map(int, os.listdir("/proc/self/fd")) if _is_socket(number)]
     except OSError:
         return
     for number in numbers:
@@ -88,3 +90,10 @@ def listening_sockets(ports: Iterable[int] | None = None) -> Iterator[socket.soc
             yield found
         else:
             found.close()
+
+
+def _is_socket(number: int) -> bool:
+    try:
+        return stat.S_ISSOCK(os.fstat(number).st_mode)
+    except OSError:  # Closed since it was listed.
+        return False

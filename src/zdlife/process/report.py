@@ -112,6 +112,8 @@ def write(report: Mapping[str, Any], *, to: Path | None) -> None:
     line = json.dumps(report, separators=(",", ":")) + "\n"
     try:
         if to is None:
+            if sys.stderr is None:
+                raise OSError("there is no standard error")
             sys.stderr.write(line)
             sys.stderr.flush()
             return

@@ -53,7 +53,8 @@ class Alone:
 
     def _receive(self, event: Event) -> None:
         if self._handing_over and self.tap is not None:
-            self.tap.call_before(self._asked_by or signal.SIGTERM)
+            graceful = callable(self.tap.before(signal.SIGTERM))  # A server's own; its SIGINT may mean at once.
+            self.tap.call_before(signal.SIGTERM if graceful else self._asked_by or signal.SIGTERM)
         elif self._post is not None:
             if self._asked_by is None:
                 self._asked_by = signal.SIGINT if event is Event.INTERRUPT else signal.SIGTERM

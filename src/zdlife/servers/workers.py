@@ -163,11 +163,14 @@ class GunicornSync(Worker):
 
 
 def _reads_a_request() -> bool:
-    """Whether the interrupted code is gunicorn's sync worker waiting for a client to ask."""
+    """Whether the interrupted code is gunicorn's sync worker waiting for what a client has to say first."""
     frame: FrameType | None = sys._getframe()
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith("zdlife."):
+        frame = frame.f_back
+    reading = frame is not None and frame.f_globals.get("__name__") == "gunicorn.http.unreader"
     while frame is not None:
         if frame.f_globals.get("__name__") == "gunicorn.workers.sync":
-            return frame.f_code.co_name == "handle"
+            return reading and frame.f_code.co_name == "handle"
         frame = frame.f_back
     return False
 

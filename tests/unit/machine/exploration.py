@@ -228,8 +228,11 @@ def _check(
     if state.phase is Phase.STOPPED and before.phase is not Phase.STOPPED and world.serving:
         _promise(before.handed_over or world.forced, "a server is told before it is ended", path)
     if Effect.EXIT in effects and before.phase is Phase.STOPPED:
-        late = asked is not None and now >= min(before.since + limits.cleanup + limits.linger, asked + limits.grace)
-        _promise(late, "exit handlers get a moment", path)
+        given = now >= min(
+            before.since + limits.cleanup + limits.linger, inf if asked is None else asked + limits.grace
+        )
+        _promise(given, "exit handlers get a moment", path)
+        _promise(asked is not None or world.released, "a process that nobody asked to end is left alone", path)
         _promise(not world.exited, "a process is ended once", path)
     elif Effect.EXIT in effects and event is Event.TICK:
         given = now - before.since >= limits.cleanup or (asked is not None and now >= asked + limits.grace)
