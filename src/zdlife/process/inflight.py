@@ -74,7 +74,7 @@ class InFlight:
         """Count one more piece and return the token that ends it.
 
         `subject` is the ASGI scope, the WSGI environ, or the name of a piece of background work; it is looked into only
-        when somebody asks what is in flight. `runner` is the asyncio task or the thread (or its identifier) that does it.
+        when somebody asks what is in flight. `runner` is the asyncio task, the thread or its identifier that does it.
         """
         token = next(self._tokens)
         now = monotonic()
