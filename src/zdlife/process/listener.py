@@ -6,7 +6,9 @@ be empty at that moment. On Linux a socket filter drops new SYNs, the server acc
 can close. A client whose SYN was dropped repeats it about a second later and is then refused, which every client may
 safely retry, as nothing of its request was sent.
 
-Elsewhere the filter does nothing and the socket simply closes.
+Elsewhere the filter does nothing and the socket simply closes. Nor is it used on a socket that outlives the instance,
+since it would outlive it too: with socket activation, and where a new server has taken the socket over, somebody else
+accepts what is queued.
 """
 
 from __future__ import annotations
@@ -32,6 +34,14 @@ _DROP_PURE_SYN = (
     (0x06, 0, 0, 0),  # ret 0
     (0x06, 0, 0, 0xFFFFFFFF),  # ret all
 )
+
+
+def is_lent() -> bool:
+    """Return whether this process was given its listening socket by somebody who keeps it.
+
+    By systemd's protocol (sd_listen_fds(3)), or as `fd://` on the server's command line.
+    """
+    return "LISTEN_FDS" in os.environ or any("fd://" in argument for argument in sys.argv)
 
 
 def stop_new_connections(listener: socket.socket) -> bool:

@@ -12,7 +12,7 @@ from time import monotonic, sleep
 from zdlife.machine.budget import ServerDeadline
 from zdlife.machine.phases import Event
 from zdlife.process.board import Seat, process_lives
-from zdlife.process.listener import queued, stop_new_connections
+from zdlife.process.listener import is_lent, queued, stop_new_connections
 from zdlife.process.signals import Tap
 
 SIBLINGS_ARE_ASKED_WITHIN = 0.5
@@ -72,12 +72,16 @@ class Alone:
         return ()
 
     def leave_listener(self, *, whole_instance: bool) -> None:
-        if whole_instance:
+        if whole_instance and not self.socket_outlives():
             for listener in self.listeners():
                 stop_new_connections(listener)
 
+    def socket_outlives(self) -> bool:
+        """Return whether somebody else goes on accepting from the listening socket when this instance is gone."""
+        return is_lent()
+
     def queue_is_empty(self) -> bool:
-        return all(queued(listener) == 0 for listener in self.listeners())
+        return self.socket_outlives() or all(queued(listener) == 0 for listener in self.listeners())
 
     def lingered(self) -> bool:
         return True

@@ -20,7 +20,7 @@ from zdlife.machine.budget import ServerDeadline, limits_of, misfits
 from zdlife.machine.phases import Effect, Event, Machine, Phase, Reading
 from zdlife.process import report
 from zdlife.process.board import Board, Seat
-from zdlife.process.listener import queued, stop_new_connections
+from zdlife.process.listener import is_lent, queued, stop_new_connections
 from zdlife.servers.workers import place
 from zdlife.settings import Settings
 
@@ -134,8 +134,9 @@ class Conductor:
                 logger.info("phase changed", extra={"zdlife": {"phase": state.phase.value, **self.release.as_dict()}})
             case Effect.LEAVE_LISTENER:
                 self._queue_deadline = monotonic() + self._limits.drain / 2
-                for listener in self._server.LISTENERS:
-                    stop_new_connections(listener.sock)
+                if not self._socket_outlives():
+                    for listener in self._server.LISTENERS:
+                        stop_new_connections(listener.sock)
             case Effect.HAND_OVER:
                 signal.setitimer(signal.ITIMER_REAL, 0)
                 self._give_what_is_left()
@@ -148,8 +149,16 @@ class Conductor:
             case _:
                 pass  # What else there is to do is done in the workers.
 
+    def _socket_outlives(self) -> bool:
+        """Whether somebody else goes on accepting: who lent the socket, or the other master of an upgrade (USR2)."""
+        server = self._server
+        return (
+            bool(server.systemd or server.master_pid or server.reexec_pid or _is_bound_to_descriptor(server))
+            or is_lent()
+        )
+
     def _queue_is_empty(self) -> bool:
-        return all(queued(listener.sock) == 0 for listener in self._server.LISTENERS)
+        return self._socket_outlives() or all(queued(listener.sock) == 0 for listener in self._server.LISTENERS)
 
     def _give_what_is_left(self) -> None:
         """Let gunicorn's own deadline end inside the grace period, however late its stop begins."""
@@ -210,3 +219,7 @@ class Conductor:
             ),
             to=self.settings.report,
         )
+
+
+def _is_bound_to_descriptor(server: Any) -> bool:
+    return any(isinstance(address, int) for address in server.cfg.address)

@@ -80,6 +80,9 @@ class Uvicorn(Sibling):
         for server in getattr(self.server, "servers", ()):
             yield from (found for found in server.sockets if found.fileno() != -1)
 
+    def socket_outlives(self) -> bool:
+        return self.server.config.fd is not None or super().socket_outlives()
+
     def leave_listener(self, *, whole_instance: bool) -> None:
         if whole_instance:
             super().leave_listener(whole_instance=True)
