@@ -38,12 +38,13 @@ class LifecycleMiddleware:
         self.lifecycle = lifecycle
         self._inflight = lifecycle.inflight
         self._sockets = OpenSockets()
-        self._begun = not lifecycle.settings.enabled
-        if lifecycle.settings.enabled:
+        self._enabled = lifecycle.settings.enabled
+        self._begun = False
+        if self._enabled:
             around_import(lifecycle)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self.lifecycle.settings.enabled:
+        if not self._enabled:
             return await self.app(scope, receive, send)
         kind = scope["type"]
         if kind == "lifespan":

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from zdlife.errors import BudgetError
 from zdlife.machine.budget import limits_of, misfits
-from zdlife.machine.phases import LEAVING, Effect, Event, Machine, Phase, Reading
+from zdlife.machine.phases import Effect, Event, Machine, Phase, Reading
 from zdlife.process import report
 from zdlife.process.board import Board, Seat
 from zdlife.process.hooks import Hooks
@@ -53,6 +53,7 @@ class Lifecycle:
         self._made_in = os.getpid()
         self._machine = Machine(self._limits, self._made_at)
         self._loaded = False
+        self._leaving = False
         self._seat: Seat | None = None
         self._monitor: Monitor | None = None
         self._cut: list[dict[str, Any]] = []
@@ -78,7 +79,7 @@ class Lifecycle:
     @property
     def leaving(self) -> bool:
         """Whether responses should close their connections: this process is on its way out."""
-        return self.board.leaving or self._machine.state.phase in LEAVING
+        return self._leaving or self.board.leaving
 
     def working(self, name: str) -> AbstractContextManager[None]:
         """Hold a named piece of background work in flight for the length of the block: the drain waits for it."""
@@ -223,6 +224,7 @@ class Lifecycle:
 
     def _perform(self, effect: Effect) -> None:
         assert self.host is not None
+        self._leaving = self._machine.state.phase.leaving
         match effect:
             case Effect.PUBLISH:
                 self._publish()

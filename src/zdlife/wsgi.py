@@ -28,17 +28,18 @@ class LifecycleMiddleware:
         self.app = app
         self.lifecycle = lifecycle
         self._inflight = lifecycle.inflight
-        self._begun = not lifecycle.settings.enabled
-        if lifecycle.settings.enabled:
+        self._enabled = lifecycle.settings.enabled
+        self._begun = False
+        if self._enabled:
             around_import(lifecycle)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if not self._enabled:
+            return self.app(environ, start_response)
         life = self.lifecycle
         if not self._begun:
             self._begun = True
             around_wsgi(life)
-        if not life.settings.enabled:
-            return self.app(environ, start_response)
         if environ.get("PATH_INFO") in PROBES:
             found = answer(life, environ["PATH_INFO"], environ["REQUEST_METHOD"])
             start_response(found.status_line, list(found.headers))
@@ -51,11 +52,8 @@ class LifecycleMiddleware:
         except BaseException:
             self._inflight.end(token)
             raise
-        wrapper = environ.get("wsgi.file_wrapper")
-        if isinstance(wrapper, type) and isinstance(body, wrapper):
-            file: Iterable[bytes] = body
-            if _count_file(file, self._inflight, token):
-                return file
+        if type(body) is environ.get("wsgi.file_wrapper") and _count_file(body, self._inflight, token):
+            return body
         counted = SizedBody if hasattr(body, "__len__") else Body
         return counted(body, self._inflight, token)
 

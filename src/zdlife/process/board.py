@@ -271,7 +271,21 @@ class Seat:
             return
         row = self._free.pop()
         self._taken[token] = row
-        _ROW.pack_into(self._page, self._byte + row * _ROW.size, now, self._label(subject, kind))
+        # Written with every request, so it looks no further than it must, and calls nobody.
+        method = name = ""
+        if isinstance(subject, str):
+            path = subject
+        elif "wsgi.version" in subject:
+            method, path = subject["REQUEST_METHOD"], subject.get("PATH_INFO", "")
+            name = subject.get(self._key, "")
+        else:
+            method, path = subject.get("method", ""), subject["path"]
+            for key, value in subject["headers"]:
+                if key == self._header:
+                    name = value.decode("latin-1")
+                    break
+        label = f"{kind}\t{method}\t{name[:48]}\t{path[:64]}".encode("utf-8", "replace")
+        _ROW.pack_into(self._page, self._byte + row * _ROW.size, now, label)
 
     def end(self, token: int, in_flight: int) -> None:
         """Note that `token` ended."""
@@ -280,21 +294,6 @@ class Seat:
         if row is not None:
             self._times[self._base + _SEAT_HEADER_WORDS + row * ROW_WORDS] = 0.0
             self._free.append(row)
-
-    def _label(self, subject: Any, kind: str) -> bytes:
-        """Return what a row says of a piece; written with every request, so it looks no further than it must."""
-        if isinstance(subject, str):
-            return f"{kind}\t\t\t{subject}".encode("utf-8", "replace")
-        if "wsgi.version" in subject:
-            name, path = subject.get(self._key, ""), subject.get("PATH_INFO", "")
-            return f"{kind}\t{subject['REQUEST_METHOD']}\t{name[:48]}\t{path[:64]}".encode("utf-8", "replace")
-        name = ""
-        for key, value in subject["headers"]:
-            if key == self._header:
-                name = value.decode("latin-1")
-                break
-        label = f"{kind}\t{subject.get('method', '')}\t{name[:48]}\t{subject['path'][:64]}"
-        return label.encode("utf-8", "replace")
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """Yield what began here and has not ended, as `began` (monotonic), `kind`, `method`, `route` and `id`."""
