@@ -2,7 +2,8 @@
 
     python docs/_ext/matrix.py [--server NAME ...] [--balancer NAME ...] [any other option of `zdlife rehearse`]
 
-Writes docs/results.json after each pair, so that a run that is broken off keeps what it has found.
+Writes docs/results.json after each pair: a run that is broken off keeps what it has found, and one of some pairs leaves the
+others as they were.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -20,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from zdlife import __version__
-from zdlife.rehearsal.balancer import find
 from zdlife.rehearsal.plan import BALANCER_NAMES, SERVER_NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +37,7 @@ def main() -> int:
     parser.add_argument("--balancer", action="append", choices=BALANCER_NAMES)
     asked, others = parser.parse_known_args()
     rows: list[dict[str, Any]] = []
+    known = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
     for balancer in asked.balancer or BALANCER_NAMES:
         for server in asked.server or SERVER_NAMES:
             command = [sys.executable, "-c", "from zdlife.cli import run; run()", "rehearse", str(PLAN)]
@@ -43,8 +45,10 @@ def main() -> int:
             found = subprocess.run([*command, *pair], stdout=subprocess.PIPE, text=True, check=False)
             if found.returncode not in (0, 1):
                 return found.returncode
-            rows.append(in_short(json.loads(found.stdout)))
-            RESULTS.write_text(json.dumps({"setting": setting(), "rows": rows}, indent=1) + "\n")
+            row = in_short(json.loads(found.stdout))
+            rows.append(row)
+            known = [old for old in known if (old["server"], old["balancer"]) != (server, balancer)] + [row]
+            RESULTS.write_text(json.dumps({"setting": setting(), "rows": known}, indent=1) + "\n")
     return 0 if all(row["verdict"] == "nothing lost" for row in rows) else 1
 
 
@@ -61,7 +65,10 @@ def setting() -> dict[str, str]:
     """Return where and with what the rehearsals were run."""
     versions = {"zdlife": __version__} | {name: importlib.metadata.version(name) for name in PACKAGES}
     for program in ("haproxy", "nginx"):
-        said = subprocess.run([find(program), "-v"], capture_output=True, text=True, check=False)
+        path = shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
+        if path is None:
+            continue
+        said = subprocess.run([path, "-v"], capture_output=True, text=True, check=False)
         number = re.search(r"\d+\.\d+[.\d]*", said.stdout + said.stderr)
         versions[program] = number.group() if number else "?"
     return {

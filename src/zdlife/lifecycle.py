@@ -153,7 +153,11 @@ class Lifecycle:
             self._is_ready.wait(0.5)  # The monitor needs a moment, once in a life; whoever asks next shall be told.
 
     def post(self, event: Event) -> None:
-        """Hand over an event. Safe in a signal handler; a stop signal turns readiness red before this returns."""
+        """Hand over an event. Safe in a signal handler.
+
+        A stop signal that is surely meant for the whole instance turns readiness red before this returns; where it may
+        be meant for one worker, within half a second.
+        """
         if event in (Event.TERM, Event.INTERRUPT):
             self._signalled_at = self._signalled_at or monotonic()
             if self._seat is not None:

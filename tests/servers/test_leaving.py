@@ -8,16 +8,19 @@ from __future__ import annotations
 import hashlib
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
+from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
 
 from support import eventually
 from support.clients import Call, Response, get
-from support.servers import ASGI, HOOKED, SERVERS, Instance
+from support.servers import SERVERS, Instance
 
 UPLOAD = bytes(range(256)) * 2000
 PARTS, PART = 20, b"0123456789" * 100  # as apps/plain.py has them
@@ -25,7 +28,10 @@ PARTS, PART = 20, b"0123456789" * 100  # as apps/plain.py has them
 
 @dataclass
 class Departure:
-    """What was seen while one instance left with a slow request, an upload and a stream in progress."""
+    """What was seen while one instance left with a slow request, an upload, a stream and a WebSocket in progress.
+
+    `echo` is the answer to a message in the settle, and `goodbye` the code that the conversation ended with.
+    """
 
     instance: Instance
     readiness: Response
@@ -34,23 +40,27 @@ class Departure:
     slow: Response
     upload: Response
     stream: Response
+    echo: str | None
+    goodbye: int | None
     exit_code: int
     reports: list[dict[str, Any]]
 
 
-def per_server(*names: str) -> Any:
-    """Parametrise over servers; with xdist's loadgroup, all tests of one server run in one process."""
+def shared(*names: str) -> Any:
+    """Parametrise over servers; with xdist's loadgroup, all tests that share one departure run in one process."""
     return [pytest.param(name, marks=pytest.mark.xdist_group(name), id=name) for name in names]
 
 
-@pytest.fixture(scope="module", params=per_server(*SERVERS))
+@pytest.fixture(scope="module", params=shared(*SERVERS))
 def departure(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Departure]:
     folder = tmp_path_factory.mktemp(request.param)
     times = {"ZDLIFE_SETTLE": "1.5", "ZDLIFE_SETTLE_MAX": "4"}
     with Instance(SERVERS[request.param], folder, environment=times) as instance:
         instance.wait_until_ready()
         port = instance.port
-        with Call(port) as slow, Call(port) as upload, Call(port) as stream:
+        with ExitStack() as calls:
+            slow, upload, stream = (calls.enter_context(Call(port)) for _ in range(3))
+            talk = calls.enter_context(talking(port)) if instance.server.interface == "asgi" else None
             slow.send("GET", "/hold?gate=slow")
             upload.send("POST", "/upload", headers={"Content-Length": str(len(UPLOAD))}, body=UPLOAD[:1000])
             stream.send("GET", "/stream?gate=stream")
@@ -61,14 +71,40 @@ def departure(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
             readiness = eventually(lambda: red(get(port, "/readyz")), within=1.4)
             liveness = get(port, "/livez")
             newcomer = get(port, "/")
+            echo = None if talk is None else answer_to("still there?", talk)
             serving = instance.workers()
             instance.wait_until(lambda: serving <= instance.phases("draining"), why="the settle is over everywhere")
             instance.open_gate("slow")
             instance.open_gate("stream")
             upload.more(UPLOAD[1000:])
             answers = slow.read(), upload.read(), stream.read()
+            goodbye = None if talk is None else last_word(talk)
         exit_code = instance.wait_for_exit()
-        yield Departure(instance, readiness, liveness, newcomer, *answers, exit_code, instance.reports())
+        yield Departure(
+            instance, readiness, liveness, newcomer, *answers, echo, goodbye, exit_code, instance.reports()
+        )
+
+
+def talking(port: int) -> ClientConnection:
+    return connect(f"ws://127.0.0.1:{port}/ws", proxy=None)
+
+
+def answer_to(message: str, talk: ClientConnection) -> str | None:
+    """Return what comes back, if the conversation still goes on."""
+    try:
+        talk.send(message)
+        return str(talk.recv(timeout=5))
+    except (ConnectionClosed, TimeoutError):
+        return None
+
+
+def last_word(talk: ClientConnection) -> int | None:
+    """Return the code that the other side closes the conversation with, or None if it just ends."""
+    try:
+        talk.recv(timeout=20)
+    except ConnectionClosed as closed:
+        return None if closed.rcvd is None else closed.rcvd.code
+    return None
 
 
 def red(answer: Response) -> Response | None:
@@ -99,6 +135,12 @@ def test_an_upload_in_progress_is_taken_whole(departure: Departure) -> None:
 
 def test_a_stream_in_progress_is_sent_whole(departure: Departure) -> None:
     assert departure.stream.body == PART * PARTS
+
+
+def test_a_websocket_talks_on_while_settling_and_is_closed_with_1012(departure: Departure) -> None:
+    """Its client may then connect somewhere else."""
+    speaks = departure.instance.server.interface == "asgi"
+    assert (departure.echo, departure.goodbye) == (("still there?", 1012) if speaks else (None, None))
 
 
 def test_the_exit_code_is_0(departure: Departure) -> None:
@@ -155,7 +197,7 @@ def settle_of(report: dict[str, Any]) -> float:
 
 def test_the_reports_count_every_request(departure: Departure) -> None:
     counted = sum(passage["requests"] for report in departure.reports for passage in report["phases"])
-    assert counted == 4  # slow, upload, stream, newcomer; probes are not counted
+    assert counted == 4  # slow, upload, stream, newcomer; probes are not counted, nor is a conversation
 
 
 def test_nothing_goes_wrong_inside(departure: Departure) -> None:
@@ -167,24 +209,26 @@ def test_no_page_is_left_on_the_disk(departure: Departure) -> None:
     assert list(departure.instance.folder.glob("*.board")) == []
 
 
-@pytest.fixture(params=per_server(*SERVERS))
-def ready(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Instance]:
-    with Instance(SERVERS[request.param], tmp_path) as instance:
-        instance.wait_until_ready()
-        yield instance
-
-
-def test_a_second_sigterm_shortens_nothing(ready: Instance) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("gunicorn-sync", "gunicorn-asgi", "gunicorn-uvicorn", "gunicorn-gthread-alone"),
+        *("uvicorn", "uvicorn-workers", "granian-2", "hypercorn-2"),
+    ],
+)
+def test_a_second_sigterm_shortens_nothing(name: str, tmp_path: Path) -> None:
     """Twice within a millisecond, as some platforms have it, and then to the whole group, as `docker stop` may."""
-    ready.signal(signal.SIGTERM, signal.SIGTERM)
-    eventually(lambda: get(ready.port, "/readyz").status == 503, within=0.9)
-    ready.signal_group(signal.SIGTERM)
-    assert get(ready.port, "/").status == 200
-    assert ready.wait_for_exit() == 0
-    assert len(ready.reports()) == ready.server.reports
-    for report in ready.reports():
-        assert report["clean"]
-        assert settle_of(report) >= 0.99
+    with Instance(SERVERS[name], tmp_path) as instance:
+        instance.wait_until_ready()
+        instance.signal(signal.SIGTERM, signal.SIGTERM)
+        eventually(lambda: get(instance.port, "/readyz").status == 503, within=0.9)
+        instance.signal_group(signal.SIGTERM)
+        assert get(instance.port, "/").status == 200
+        assert instance.wait_for_exit() == 0
+        assert len(instance.reports()) == instance.server.reports
+        for report in instance.reports():
+            assert report["clean"]
+            assert settle_of(report) >= 0.99
 
 
 LONG = {"ZDLIFE_SETTLE": "60", "ZDLIFE_SETTLE_MAX": "60", "ZDLIFE_GRACE": "100"}
@@ -204,8 +248,10 @@ def settle_then_interrupt(instance: Instance, slow: Call, *, group: bool) -> Non
         instance.signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("name", per_server(*(name for name in SERVERS if not name.endswith("-alone"))))
-def test_sigint_from_the_terminal_cuts_the_settle_short(name: str, tmp_path: Any) -> None:
+@pytest.mark.parametrize(
+    "name", ["gunicorn-sync", "gunicorn-uvicorn", "uvicorn", "uvicorn-workers", "granian", "hypercorn-2"]
+)
+def test_sigint_from_the_terminal_cuts_the_settle_short(name: str, tmp_path: Path) -> None:
     """A terminal sends it to every process. What is in flight is still finished."""
     with Instance(SERVERS[name], tmp_path, environment=LONG) as instance:
         with started(instance) as slow:
@@ -216,8 +262,8 @@ def test_sigint_from_the_terminal_cuts_the_settle_short(name: str, tmp_path: Any
         assert [report["clean"] for report in instance.reports()] == [True] * instance.server.reports
 
 
-@pytest.mark.parametrize("name", per_server(*HOOKED, "uvicorn", "hypercorn"))
-def test_sigint_to_the_first_process_cuts_the_settle_short(name: str, tmp_path: Any) -> None:
+@pytest.mark.parametrize("name", ["gunicorn-gthread", "gunicorn-asgi", "hypercorn"])
+def test_sigint_to_the_first_process_cuts_the_settle_short(name: str, tmp_path: Path) -> None:
     """Where the first process is the one that settles. What is in flight is still finished."""
     with Instance(SERVERS[name], tmp_path, environment=LONG) as instance:
         with started(instance) as slow:
@@ -228,12 +274,14 @@ def test_sigint_to_the_first_process_cuts_the_settle_short(name: str, tmp_path: 
         assert [report["clean"] for report in instance.reports()] == [True] * instance.server.reports
 
 
-@pytest.mark.parametrize("name", per_server(*(name for name in SERVERS if name.endswith("-alone"))))
+@pytest.mark.parametrize(
+    "name", ["gunicorn-sync-alone", "gunicorn-gthread-alone", "gunicorn-asgi-alone", "gunicorn-uvicorn-alone"]
+)
 def test_without_the_hooks_sigint_is_gunicorns_quick_stop_and_what_it_cuts_is_reported(
-    name: str, tmp_path: Any
+    name: str, tmp_path: Path
 ) -> None:
     """gunicorn then sends SIGQUIT to its workers. A request that dies of it makes the report unclean and is named."""
-    with Instance(SERVERS[name], tmp_path, environment=LONG) as instance:
+    with Instance(SERVERS[name].with_workers(2), tmp_path, environment=LONG) as instance:
         with started(instance) as slow:
             settle_then_interrupt(instance, slow, group=False)
             assert instance.wait_for_exit(within=20) == 0
@@ -257,24 +305,3 @@ def started(instance: Instance) -> Iterator[Call]:
     instance.wait_until_ready()
     with Call(instance.port) as call:
         yield call
-
-
-@pytest.mark.parametrize("name", per_server(*ASGI))
-def test_a_websocket_is_closed_with_1012(name: str, tmp_path: Any) -> None:
-    """Between two messages and after an answer to the last one; the client may then connect somewhere else."""
-    from websockets.exceptions import ConnectionClosed
-    from websockets.sync.client import connect
-
-    with Instance(SERVERS[name], tmp_path) as instance:
-        instance.wait_until_ready()
-        with connect(f"ws://127.0.0.1:{instance.port}/ws", proxy=None) as talk:
-            instance.signal(signal.SIGTERM)
-            eventually(lambda: get(instance.port, "/readyz").status == 503, within=0.9)
-            talk.send("still there?")
-            assert talk.recv(timeout=5) == "still there?"
-            with pytest.raises(ConnectionClosed) as closed:
-                talk.recv(timeout=20)
-            assert closed.value.rcvd is not None, "there was no goodbye at all"
-            assert closed.value.rcvd.code == 1012
-        assert instance.wait_for_exit() == 0
-        assert all(report["clean"] for report in instance.reports())

@@ -26,7 +26,7 @@ from support.servers import SERVERS, Instance, answers
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the queue can be emptied on Linux alone")
 LEFT_QUEUES = ["gunicorn-sync", "gunicorn-gthread", "uvicorn-workers"]
 """Those that leave an accept queue behind by themselves."""
-TIMES = {"ZDLIFE_SETTLE": "1", "ZDLIFE_SETTLE_QUIET": "0.2", "ZDLIFE_SETTLE_MAX": "1.5"}
+TIMES = {"ZDLIFE_SETTLE": "0.6", "ZDLIFE_SETTLE_QUIET": "0.2", "ZDLIFE_SETTLE_MAX": "1"}
 BUSY = {"gunicorn-sync": ("-w", "2"), "gunicorn-gthread": ("-w", "1", "--threads", "1"), "uvicorn-workers": ()}
 
 
@@ -170,30 +170,35 @@ http {{
 
 @pytest.mark.parametrize("name", LEFT_QUEUES)
 def test_nginx_without_health_checks_answers_no_502(name: str, tmp_path: Path) -> None:
-    """Two instances, and POSTs that nginx does not try again; one leaves while requests wait in its queue."""
-    cured = statuses_behind_nginx(name, tmp_path / "cured")
-    assert cured.failures == {}
-    control = statuses_behind_nginx(name, tmp_path / "control", bare=True)
-    assert control.failures.total() > 0
-
-
-def statuses_behind_nginx(name: str, folder: Path, *, bare: bool = False) -> Load:
-    server = SERVERS[name]
+    """POSTs, which nginx does not try again. An instance leaves while requests wait in its queue; a bare one follows."""
     with ExitStack() as stack:
-        first, second = (
-            stack.enter_context(Instance(server, folder / which, environment=TIMES, extra=BUSY[name], bare=bare))
-            for which in ("first", "second")
+        cured, control, rest = (
+            stack.enter_context(
+                Instance(
+                    SERVERS[name], tmp_path / which, environment=TIMES, extra=BUSY[name], bare=which == "control"
+                )
+            )
+            for which in ("cured", "control", "rest")
         )
-        for instance in (first, second):
+        for instance in (cured, control, rest):
             instance.wait_until(lambda port=instance.port: answers(port, "/"), why="it serves")
-        port = stack.enter_context(nginx(folder, first.port, second.port))
-        load = stack.enter_context(Load(port, path="/pause", method="POST", fresh=10, kept=0, pause=0.005))
-        eventually(lambda: load.sent > 40, within=30)
-        first.signal(signal.SIGTERM)
-        assert first.wait_for_exit() in ((0, -signal.SIGTERM) if bare else (0,))
-        already = load.sent
-        eventually(lambda: load.sent > already + 40, within=30)
-        return load
+        port = stack.enter_context(nginx(tmp_path, cured.port, control.port, rest.port))
+        load = stack.enter_context(Load(port, path="/pause", method="POST", fresh=15, kept=0, pause=0.005))
+        goes_on(load)
+        cured.signal(signal.SIGTERM)
+        assert cured.wait_for_exit() == 0
+        goes_on(load)
+        assert load.failures == {}
+        control.signal(signal.SIGTERM)
+        control.wait_for_exit()
+        goes_on(load)
+        assert load.failures.total() > 0
+
+
+def goes_on(load: Load) -> None:
+    """Return once the load has sent forty more."""
+    already = load.sent
+    eventually(lambda: load.sent > already + 40, within=30)
 
 
 @contextmanager

@@ -5,6 +5,10 @@ from __future__ import annotations
 import importlib
 import os
 import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
@@ -12,6 +16,9 @@ import pytest
 
 SYSTEM_PATHS = "/usr/local/sbin:/usr/sbin:/sbin"
 """Where Debian keeps haproxy and nginx, which is not on every user's PATH."""
+
+RELEASES = Path(__file__).resolve().parents[2] / ".nox" / "releases"
+FETCHED_WITHIN = 60.0
 
 
 def require_program(name: str) -> str:
@@ -26,6 +33,29 @@ def require_module(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         _do_without(f"{name} cannot be imported: {error}")
+
+
+def require_release(requirement: str) -> Path:
+    """Return a folder with this release of one package, without what it needs, from pip's own index; or end the test.
+
+    What was fetched once is kept below the tree, where nox keeps its environments.
+    """
+    kept = RELEASES / requirement
+    if not kept.is_dir():
+        RELEASES.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=RELEASES) as made:
+            argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", f"{made}/all", requirement]
+            try:
+                subprocess.run(argv, check=True, capture_output=True, text=True, timeout=FETCHED_WITHIN)
+            except subprocess.CalledProcessError as error:
+                _do_without(f"{requirement} cannot be fetched: {error.stderr.strip().splitlines()[-1:]}")
+            except subprocess.TimeoutExpired:
+                _do_without(f"{requirement} cannot be fetched in {FETCHED_WITHIN:g} s")
+            try:
+                Path(made, "all").rename(kept)
+            except OSError:  # Another process was quicker.
+                assert kept.is_dir()
+    return kept
 
 
 def _do_without(why: str) -> NoReturn:

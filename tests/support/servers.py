@@ -225,11 +225,11 @@ class Instance:
         return report
 
     def journal(self, said: str = "") -> list[Note]:
-        """Return what zdlife logged, or only the lines that say exactly `said`."""
+        """Return what zdlife logged, or only the lines that begin with `said`."""
         return [
             note
             for note in (Note(**json.loads(line)) for line in _lines(self.folder / "journal"))
-            if said in ("", note.said)
+            if note.said.startswith(said)
         ]
 
     def phases(self, phase: str) -> set[int]:

@@ -223,7 +223,7 @@ class Board:
 
 
 class Seat:
-    """One worker's place on the board. Written by that worker, and by the master in `release` and `clear`."""
+    """One worker's place on the board. Written by that worker, by its master in `release`, and by whoever claims or folds it."""
 
     __slots__ = (
         "_base",

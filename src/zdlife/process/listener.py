@@ -37,11 +37,8 @@ _DROP_PURE_SYN = (
 
 
 def is_lent() -> bool:
-    """Return whether this process was given its listening socket by somebody who keeps it.
-
-    By systemd's protocol (sd_listen_fds(3)), or as `fd://` on the server's command line.
-    """
-    return "LISTEN_FDS" in os.environ or any("fd://" in argument for argument in sys.argv)
+    """Return whether this process was given its listening socket by somebody who keeps it: as `fd://`, by its command."""
+    return any("fd://" in argument for argument in sys.argv)
 
 
 def stop_new_connections(listener: socket.socket) -> bool:

@@ -143,7 +143,7 @@ def ended_unasked(evidence: Evidence) -> Iterator[str]:
     """Instances that ended by themselves."""
     for instance in evidence.instances:
         if instance.told_to_stop_at is None:
-            yield f"{instance.name} ended by itself, with exit code {instance.exit_code}: look at its log"
+            yield f"{instance.name} ended by itself, with exit code {instance.exit_code}: start it by hand to see why"
 
 
 def ended_badly(evidence: Evidence) -> Iterator[str]:

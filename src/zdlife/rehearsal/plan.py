@@ -250,7 +250,8 @@ class Times(Table):
     """`[settings]`: the times of leaving, ZDLIFE_* of every instance. They are shorter here than in production."""
 
     settle: Seconds = 2.5
-    """ZDLIFE_SETTLE: least seconds from the stop signal to the end of the settle; more than the balancer's lag."""
+    """ZDLIFE_SETTLE: least seconds from the stop signal to the end of the settle; more than the balancer's lag. Up to
+    `settle_max` it is prolonged while requests arrive."""
     settle_quiet: Seconds = 1.0
     """ZDLIFE_SETTLE_QUIET: this long without a request ends the settle."""
     settle_max: Seconds = 4.0

@@ -115,11 +115,6 @@ class Run:
             return "aborted"
         return "requests lost" if self.failed else "nothing lost"
 
-    @property
-    def loss_bound(self) -> float | None:
-        """The upper 95 % bound on the loss rate, or None with no request sent."""
-        return loss_bound(len(self.requests), lost=len(self.failed))
-
 
 def loss_bound(sent: int, *, lost: int) -> float | None:
     """Return the upper 95 % bound on the loss rate, or None with no request sent.

@@ -64,7 +64,9 @@ class Gate:
 
     def is_set(self) -> bool:
         """Return whether hypercorn may stop; called by its worker ten times a second."""
-        if self._is_set() and not self._told and self.post is not None:
+        if self.post is None:  # The lifecycle has not begun here, and never may: a WSGI application, or no lifespan.
+            return self._is_set()
+        if self._is_set() and not self._told:
             self._told = True
             self.post(Event.TERM)
         return self._opened

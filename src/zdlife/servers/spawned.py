@@ -13,7 +13,7 @@ from pathlib import Path
 
 from zdlife.errors import BoardError
 from zdlife.lifecycle import Lifecycle
-from zdlife.process.board import Board, Seat, process_lives
+from zdlife.process.board import SEATS, Board, Seat, process_lives
 from zdlife.process.host import Host
 
 logger = logging.getLogger("zdlife.servers")
@@ -44,7 +44,11 @@ def sit_down(life: Lifecycle) -> tuple[Board, Seat | None]:
         pid = seat.pid
         if not process_lives(pid):
             report_lost(board, seat, pid=pid)
-    return board, board.claim(os.getpid())
+    seat = board.claim(os.getpid())
+    if seat is None:
+        logger.warning("an instance has room for %d workers, and this is one more: it settles for itself", SEATS)
+        return Board.anonymous(), None
+    return board, seat
 
 
 def report_lost(board: Board, seat: Seat, *, pid: int) -> None:
