@@ -196,7 +196,7 @@ async def test_an_instance_that_ends_by_itself_is_told_and_its_losses_are_counte
     ended: list[int] = []
     two = plan(fleet={"instances": 2, "rolls": 2}, load={"stream": None, "upload": None, "websocket": None})
     run = await rehearse(two, server="uvicorn", watch=end_one, folder=tmp_path)
-    assert "stall-old-2 ended by itself, with exit code -9: look at its log" in run.findings
+    assert "stall-old-2 ended by itself, with exit code -9: start it by hand to see why" in run.findings
     assert {request.instance for request in run.failed} == {"stall-old-2"}
     assert run.aborted is None
 

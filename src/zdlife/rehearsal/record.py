@@ -38,7 +38,6 @@ def run_record(run: Run) -> dict[str, Any]:
         "uploads": _counts(of_kind(run, Kind.UPLOAD)),
         "late_arrivals": {"count": late.count, "worst": late.worst},
         "instances": [_instance(instance) for instance in run.instances],
-        "websockets": dict(run.websockets),
         "by_release": {release: _counts(counts) for release, counts in by_release(run).items()},
         "control": None,
     }

@@ -44,11 +44,11 @@ def sit_down(life: Lifecycle) -> tuple[Board, Seat | None]:
         pid = seat.pid
         if not process_lives(pid):
             report_lost(board, seat, pid=pid)
-    seat = board.claim(os.getpid())
-    if seat is None:
+    own = board.claim(os.getpid())
+    if own is None:
         logger.warning("an instance has room for %d workers, and this is one more: it settles for itself", SEATS)
         return Board.anonymous(), None
-    return board, seat
+    return board, own
 
 
 def report_lost(board: Board, seat: Seat, *, pid: int) -> None:
