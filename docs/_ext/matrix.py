@@ -2,8 +2,8 @@
 
     python docs/_ext/matrix.py [--server NAME ...] [--balancer NAME ...] [any other option of `zdlife rehearse`]
 
-Writes docs/results.json after each pair: a run that is broken off keeps what it has found, and one of some pairs leaves the
-others as they were.
+Writes docs/results.json after each pair: a run that is broken off keeps what it has found, and one of some pairs
+leaves the others as they were.
 """
 
 from __future__ import annotations

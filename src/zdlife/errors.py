@@ -9,7 +9,8 @@
     ├── BoardError (OSError)               the page shared by the workers cannot be used
     └── Disconnected (OSError)             a message is sent on a WebSocket that was told goodbye
 
-A message says what happened with the values, then what to do about it. Where a program could use the values, they are attributes too.
+A message says what happened with the values, then what to do about it. Where a program could use the values, they are
+attributes too.
 """
 
 from __future__ import annotations

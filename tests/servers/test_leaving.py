@@ -20,7 +20,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from support import eventually
 from support.clients import Call, Response, get
-from support.servers import SERVERS, Instance
+from support.servers import HOOKED, SERVERS, Instance
 
 UPLOAD = bytes(range(256)) * 2000
 PARTS, PART = 20, b"0123456789" * 100  # as apps/plain.py has them
@@ -47,8 +47,8 @@ class Departure:
 
 
 def shared(*names: str) -> Any:
-    """Parametrise over servers; with xdist's loadgroup, all tests that share one departure run in one process."""
-    return [pytest.param(name, marks=pytest.mark.xdist_group(name), id=name) for name in names]
+    """Parametrise over servers, so that all tests that share one departure run in one process (tests/conftest.py)."""
+    return [pytest.param(name, id=f"{name}@leaving-{name}") for name in names]
 
 
 @pytest.fixture(scope="module", params=shared(*SERVERS))
@@ -80,9 +80,7 @@ def departure(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
             answers = slow.read(), upload.read(), stream.read()
             goodbye = None if talk is None else last_word(talk)
         exit_code = instance.wait_for_exit()
-        yield Departure(
-            instance, readiness, liveness, newcomer, *answers, echo, goodbye, exit_code, instance.reports()
-        )
+        yield Departure(instance, readiness, liveness, newcomer, *answers, echo, goodbye, exit_code, instance.reports())
 
 
 def talking(port: int) -> ClientConnection:
@@ -197,7 +195,8 @@ def settle_of(report: dict[str, Any]) -> float:
 
 def test_the_reports_count_every_request(departure: Departure) -> None:
     counted = sum(passage["requests"] for report in departure.reports for passage in report["phases"])
-    assert counted == 4  # slow, upload, stream, newcomer; probes are not counted, nor is a conversation
+    talks = departure.instance.server.interface == "asgi"
+    assert counted == 4 + talks  # slow, upload, stream, newcomer, and the conversation; probes are not counted
 
 
 def test_nothing_goes_wrong_inside(departure: Departure) -> None:
@@ -289,6 +288,24 @@ def test_without_the_hooks_sigint_is_gunicorns_quick_stop_and_what_it_cuts_is_re
         cut = [piece["route"] for report in instance.reports() for piece in report["cut"]]
         assert cut == ["/hold"]
         assert [report["clean"] for report in instance.reports()].count(False) == 1
+
+
+@pytest.mark.parametrize("name", HOOKED)
+def test_sigquit_drops_what_is_in_flight_and_the_masters_report_names_it(name: str, tmp_path: Path) -> None:
+    """It means at once: nothing settles and nothing is finished. Exit code 0, as gunicorn has it."""
+    with Instance(SERVERS[name].with_workers(2), tmp_path, environment=LONG) as instance:
+        with started(instance) as slow:
+            slow.send("GET", "/hold?gate=never", headers={"X-Request-Id": "r-4711"})
+            instance.wait_until_at("never")
+            instance.signal(signal.SIGQUIT)
+            assert instance.wait_for_exit(within=10) == 0
+            assert not_answered(slow)
+        instance.others_end()
+        report = instance.report
+        assert report["clean"] is False
+        assert [(piece["id"], piece["method"], piece["route"]) for piece in report["cut"]] == [
+            ("r-4711", "GET", "/hold")
+        ]
 
 
 def not_answered(call: Call) -> bool:

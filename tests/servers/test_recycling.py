@@ -49,9 +49,7 @@ class Reload:
     last_report: dict[str, object]
 
 
-@pytest.fixture(
-    scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(f"reload {name}")) for name in RECYCLING]
-)
+@pytest.fixture(scope="module", params=[pytest.param(name, id=f"{name}@reload-{name}") for name in RECYCLING])
 def reloaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reload]:
     folder = tmp_path_factory.mktemp(request.param)
     times = {"ZDLIFE_SETTLE": "0.5", "ZDLIFE_SETTLE_QUIET": "0.2"}

@@ -174,9 +174,7 @@ def test_nginx_without_health_checks_answers_no_502(name: str, tmp_path: Path) -
     with ExitStack() as stack:
         cured, control, rest = (
             stack.enter_context(
-                Instance(
-                    SERVERS[name], tmp_path / which, environment=TIMES, extra=BUSY[name], bare=which == "control"
-                )
+                Instance(SERVERS[name], tmp_path / which, environment=TIMES, extra=BUSY[name], bare=which == "control")
             )
             for which in ("cured", "control", "rest")
         )

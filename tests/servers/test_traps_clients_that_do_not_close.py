@@ -18,8 +18,11 @@ from support.clients import Call, get
 from support.servers import SERVERS, Instance
 
 PATIENT = {
-    **{"ZDLIFE_SETTLE": "1.5", "ZDLIFE_SETTLE_QUIET": "0.3", "ZDLIFE_SETTLE_MAX": "20"},
-    **{"ZDLIFE_DRAIN": "60", "ZDLIFE_GRACE": "90"},
+    "ZDLIFE_SETTLE": "1.5",
+    "ZDLIFE_SETTLE_QUIET": "0.3",
+    "ZDLIFE_SETTLE_MAX": "20",
+    "ZDLIFE_DRAIN": "60",
+    "ZDLIFE_GRACE": "90",
 }
 OPTIONS = {"gunicorn-sync": (), "gunicorn-gthread": ("--keep-alive", "60", "--worker-connections", "1000")}
 

@@ -44,8 +44,8 @@ def require_release(requirement: str) -> Path:
     if not kept.is_dir():
         RELEASES.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=RELEASES) as made:
-            argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", f"{made}/all", requirement]
-            try:
+            argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", f"{made}/all",
+            requirement] try:
                 subprocess.run(argv, check=True, capture_output=True, text=True, timeout=FETCHED_WITHIN)
             except subprocess.CalledProcessError as error:
                 _do_without(f"{requirement} cannot be fetched: {error.stderr.strip().splitlines()[-1:]}")

@@ -12,8 +12,8 @@ from zdlife.machine.phases import Event
 class Host(Protocol):
     """The server around this process, as the lifecycle sees it; one implementation for each, in `zdlife.servers`.
 
-    `take_signals` is called once, before the application is ready, in the main thread where the server allows it. Everything else is called by the
-    monitor's thread, does not block it, and may be called again without harm.
+    `take_signals` is called once, before the application is ready, in the main thread where the server allows it.
+    Everything else is called by the monitor's thread, does not block it, and may be called again without harm.
     """
 
     @property
