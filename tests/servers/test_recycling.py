@@ -36,7 +36,8 @@ def test_workers_that_end_after_60_requests_lose_none(name: str, tmp_path: Path)
         with Load(instance.port, fresh=4, kept=6, pause=0.01) as load:
             eventually(lambda: load.sent >= ENOUGH, within=LONG_ENOUGH, every=0.1, why=f"{ENOUGH} requests")
         assert load.failures == {}
-        assert len(instance.workers()) >= 8  # A worker that has served its sixty may serve some more before it ends.
+        # One that has served its sixty may serve many more before it ends; all the same every worker was replaced.
+        assert len(instance.workers()) >= 2 * instance.server.processes
 
 
 @dataclass

@@ -170,7 +170,7 @@ http {{
 
 @pytest.mark.parametrize("name", LEFT_QUEUES)
 def test_nginx_without_health_checks_answers_no_502(name: str, tmp_path: Path) -> None:
-    """POSTs, which nginx does not try again. An instance leaves while requests wait in its queue; a bare one follows."""
+    """POSTs, which nginx does not try again. An instance leaves while some wait in its queue; a bare one follows."""
     with ExitStack() as stack:
         cured, control, rest = (
             stack.enter_context(

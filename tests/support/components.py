@@ -44,9 +44,15 @@ def require_release(requirement: str) -> Path:
     if not kept.is_dir():
         RELEASES.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=RELEASES) as made:
-            argv = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", f"{made}/all",
-            requirement] try:
-                subprocess.run(argv, check=True, capture_output=True, text=True, timeout=FETCHED_WITHIN)
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+            try:
+                subprocess.run(
+                    [*pip, "--target", f"{made}/all", requirement],
+                    check=True,
+                    capture_output=True,
+                    text=True,
+                    timeout=FETCHED_WITHIN,
+                )
             except subprocess.CalledProcessError as error:
                 _do_without(f"{requirement} cannot be fetched: {error.stderr.strip().splitlines()[-1:]}")
             except subprocess.TimeoutExpired:

@@ -223,7 +223,7 @@ class Board:
 
 
 class Seat:
-    """One worker's place on the board. Written by that worker, by its master in `release`, and by whoever claims or folds it."""
+    """One worker's place on the board: written by it, by its master in `release`, and by whoever claims or folds it."""
 
     __slots__ = (
         "_base",

@@ -37,7 +37,7 @@ _DROP_PURE_SYN = (
 
 
 def is_lent() -> bool:
-    """Return whether this process was given its listening socket by somebody who keeps it: as `fd://`, by its command."""
+    """Return whether this process was lent its listening socket: `fd://` on its command line, by somebody who keeps it."""
     return any("fd://" in argument for argument in sys.argv)
 
 
