@@ -37,7 +37,7 @@ _DROP_PURE_SYN = (
 
 
 def is_lent() -> bool:
-    """Return whether this process was lent its listening socket: `fd://` on its command line, by somebody who keeps it."""
+    """Return whether somebody lent this process its listening socket, and keeps it: `fd://` on its command line."""
     return any("fd://" in argument for argument in sys.argv)
 
 
