@@ -119,6 +119,8 @@ def begin_asgi(life: Lifecycle, loop: asyncio.AbstractEventLoop) -> bool:
             return False
     adapt(worker, life)
     life.begin(host, board=place.board, seat=place.seat, loop=loop, leader_pid=worker.ppid)
+    if not host.conducted:
+        atexit.register(exited, worker)  # A quick stop leaves out the lifespan's end.
     return True
 
 
@@ -136,6 +138,7 @@ def _quit_at_once(life: Lifecycle, worker: Any, server: Any, loop: asyncio.Abstr
 def _track_connections(worker: Any) -> None:
     """Have gunicorn's ASGI worker remember its open connections, of which it keeps only the number."""
     module = sys.modules[next(cls.__module__ for cls in type(worker).__mro__ if cls.__name__ == "ASGIWorker")]
+    worker.zdlife_knows_all = worker.nr_conns == 0
     worker.zdlife_connections = connections = set[Any]()
     original: Any = module.__dict__["ASGIProtocol"]
     if getattr(original, "zdlife", False):

@@ -234,7 +234,10 @@ class GunicornAsgi(Worker):
         return super().look()
 
     def _close_idle(self) -> None:
-        for protocol in tuple(getattr(self.worker, "zdlife_connections", ())):
+        connections = self.worker.zdlife_connections
+        if not connections and self.worker.zdlife_knows_all:
+            self.worker.nr_conns = 0  # gunicorn 25 forgets to count out those that it closes itself.
+        for protocol in tuple(connections):
             ready = getattr(protocol, "_request_ready", None)
             waits = getattr(protocol, "_awaiting_request", ready is not None and not ready.is_set())
             if waits and not getattr(protocol, "_finishing_calls", None):
