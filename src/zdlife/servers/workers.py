@@ -60,26 +60,47 @@ def kind_of(worker: Any) -> str:
     return type(worker).__name__
 
 
-def means_under_master(event: Event, worker: Any) -> tuple[Event, ...]:
-    """Return what a stop signal means to a worker whose master may be settling for it."""
-    if event not in (Event.TERM, Event.INTERRUPT):
-        return (event,)
-    if event is Event.INTERRUPT:
-        return () if is_conducted(worker) else (event,)  # From the terminal; the master has it too.
-    if is_conducted(worker) and place.seat is not None and place.board is not None:
-        if not place.seat.released and place.board.leaving:
-            return ()  # From the process group; the master has it too, and lets go when the settle is over.
-        return (Event.TERM, Event.RELEASED) if place.board.leaving else (Event.RELEASED,)
-    # Before gunicorn's master stops its workers it closes the listeners; when it recycles one it keeps them.
-    return (Event.RELEASED,) if _holds(worker.ppid, worker.sockets) else (Event.TERM,)
-
-
 def is_conducted(worker: Any) -> bool:
     """Return whether this worker's master settles for it: the hooks are in place, and the master lives."""
     return place.seat is not None and os.getppid() == worker.ppid
 
 
-class Worker(Alone):
+class UnderMaster:
+    """What every worker of gunicorn's is, whatever runs the requests in it: one of several, below a master."""
+
+    worker: Any
+
+    @property
+    def owns_process(self) -> bool:
+        return True
+
+    @property
+    def alone(self) -> bool:
+        return False
+
+    @property
+    def conducted(self) -> bool:
+        return is_conducted(self.worker)
+
+    @property
+    def deadline(self) -> ServerDeadline | None:
+        return ServerDeadline("graceful_timeout", self.worker.cfg.graceful_timeout, covers=ALL_OF_LEAVING)
+
+    def means(self, event: Event) -> tuple[Event, ...]:
+        """Return what a stop signal means to a worker whose master may be settling for it."""
+        if event not in (Event.TERM, Event.INTERRUPT):
+            return (event,)
+        if event is Event.INTERRUPT:
+            return () if self.conducted else (event,)  # From the terminal; the master has it too.
+        if self.conducted and place.seat is not None and place.board is not None:
+            if not place.seat.released and place.board.leaving:
+                return ()  # From the process group; the master has it too, and lets go when the settle is over.
+            return (Event.TERM, Event.RELEASED) if place.board.leaving else (Event.RELEASED,)
+        # Before gunicorn's master stops its workers it closes the listeners; when it recycles one it keeps them.
+        return (Event.RELEASED,) if _holds(self.worker.ppid, self.worker.sockets) else (Event.TERM,)
+
+
+class Worker(UnderMaster, Alone):
     """A sync or gthread worker, or another with gunicorn's own signal handlers."""
 
     def __init__(self, worker: Any, loop: asyncio.AbstractEventLoop | None = None) -> None:
@@ -98,25 +119,6 @@ class Worker(Alone):
             quit_at_once(signum, frame)
 
         signal.signal(signal.SIGQUIT, name_and_quit)
-
-    @property
-    def owns_process(self) -> bool:
-        return True
-
-    @property
-    def conducted(self) -> bool:
-        return is_conducted(self.worker)
-
-    @property
-    def deadline(self) -> ServerDeadline | None:
-        return ServerDeadline("graceful_timeout", self.worker.cfg.graceful_timeout, covers=ALL_OF_LEAVING)
-
-    @property
-    def alone(self) -> bool:
-        return False
-
-    def means(self, event: Event) -> tuple[Event, ...]:
-        return means_under_master(event, self.worker)
 
     def look(self) -> tuple[Event, ...]:
         """Learn from the board that the master has let this worker go: a signal may wait for what blocks the thread."""
@@ -248,27 +250,12 @@ class GunicornAsgi(Worker):
             self.loop.call_soon_threadsafe(call)
 
 
-class GunicornUvicorn(Uvicorn):
+class GunicornUvicorn(UnderMaster, Uvicorn):
     """uvicorn's server inside gunicorn's UvicornWorker."""
 
     def __init__(self, worker: Any, server: Any, loop: asyncio.AbstractEventLoop, *, drain: float) -> None:
         super().__init__(server, loop, seat=None, drain=drain, name="gunicorn uvicorn")
         self.worker = worker
-
-    @property
-    def conducted(self) -> bool:
-        return is_conducted(self.worker)
-
-    @property
-    def deadline(self) -> ServerDeadline | None:
-        return ServerDeadline("graceful_timeout", self.worker.cfg.graceful_timeout, covers=ALL_OF_LEAVING)
-
-    @property
-    def alone(self) -> bool:
-        return False
-
-    def means(self, event: Event) -> tuple[Event, ...]:
-        return means_under_master(event, self.worker)
 
     def look(self) -> tuple[Event, ...]:
         """Leave when the master is gone, as gunicorn's own workers do; uvicorn does not look."""
