@@ -459,6 +459,11 @@ class Machine:
             self._entered.append((self.state.phase, now, reading.begun))
         return effects
 
+    @property
+    def entered(self) -> tuple[tuple[Phase, float], ...]:
+        """The phases until now and when each began, oldest first; from any thread."""
+        return tuple((phase, at) for phase, at, _ in tuple(self._entered))
+
     def passages(self, now: float, reading: Reading) -> Iterator[Passage]:
         """Yield every phase until `now`, oldest first."""
         ends = [*self._entered[1:], (Phase.STOPPED, now, reading.begun)]

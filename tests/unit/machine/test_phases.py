@@ -501,6 +501,12 @@ def test_a_state_is_never_changed_in_place() -> None:
 # What the machine keeps.
 
 
+def test_the_phases_entered_are_told_while_it_lives() -> None:
+    life = Life().then(Event.LOADED, after=3)
+
+    assert life.machine.entered == ((Phase.STARTING, 0), (Phase.WARMING, 3.0))
+
+
 def test_the_passages_cover_the_whole_life_without_a_gap() -> None:
     life = ready()
     life.then(Event.TERM, after=10).then(Event.TICK, after=5).then(Event.LISTENER_LEFT)
