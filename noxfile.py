@@ -82,7 +82,7 @@ from nox.project import dependency_groups, load_toml
 
 PROJECT = load_toml(Path(ROOT) / "pyproject.toml")
 
-EVERYTHING = "rehearse,servers,fastapi,flask"
+EVERYTHING = "rehearse,management,servers,fastapi,flask"
 """The extras that the examples and the whole of the tests need."""
 
 QUICK = ("tests/unit", "tests/property")

@@ -6,12 +6,15 @@ import asyncio
 import logging
 from asyncio import current_task
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import partial
 from typing import Any
 
 from zdlife.errors import WrongUse
 from zdlife.lifecycle import Lifecycle
 from zdlife.longlived.websockets import OpenSockets
 from zdlife.machine.phases import Phase
+from zdlife.probes import attend
+from zdlife.probes.access import access
 from zdlife.probes.answers import answer, probe_path
 from zdlife.servers import around_asgi, around_import
 
@@ -41,6 +44,7 @@ class LifecycleMiddleware:
         self._enabled = lifecycle.settings.enabled
         self._begun = False
         if self._enabled:
+            attend(lifecycle)
             around_import(lifecycle)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,7 +93,8 @@ class LifecycleMiddleware:
             self._inflight.end(token)
 
     async def _probe(self, probe: str, scope: Scope, send: Send) -> None:
-        found = answer(self.lifecycle, probe, scope["method"])
+        allowed = access(peer=_peer(scope), header=partial(_header, scope), token=self.lifecycle.settings.details_token)
+        found = answer(self.lifecycle, probe, scope["method"], access=allowed)
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in found.headers]
         if self.lifecycle.leaving:
             headers = _closing(headers, scope)
@@ -121,6 +126,8 @@ class LifecycleMiddleware:
                 await send({"type": "lifespan.startup.failed", "message": f"zdlife: {error}"})
                 return
 
+        failed: list[bool] = []
+
         async def receive_or_clean_up() -> Message:
             message = await receive()
             if message["type"] == "lifespan.shutdown":
@@ -131,12 +138,17 @@ class LifecycleMiddleware:
             if message["type"] == "lifespan.startup.complete":
                 life.waits_for_lifespan = True
                 life.loaded()
+                await life.until_warm()
+            elif message["type"] == "lifespan.startup.failed":
+                failed.append(True)
             elif message["type"] in ("lifespan.shutdown.complete", "lifespan.shutdown.failed"):
                 await life.finish_async()
             await send(message)
 
         try:
             await self.app(scope, receive_or_clean_up, send_and_note)
+            if not failed:
+                life.loaded()  # One that returns and has said nothing serves all the same.
         except Exception:
             life.waits_for_lifespan = False
             if life.phase is not Phase.STARTING:
@@ -144,6 +156,12 @@ class LifecycleMiddleware:
             # The application knows no lifespan, which servers learn from this exception; it serves all the same.
             life.loaded()
             raise
+
+
+def _header(scope: Scope, name: str) -> str | None:
+    """Return one header of a request, or None."""
+    wanted = name.encode("latin-1")
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key.lower() == wanted), None)
 
 
 def _peer(scope: Scope) -> str | None:

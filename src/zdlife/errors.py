@@ -6,6 +6,7 @@
     │   └── BudgetError                    settle + drain + cleanup do not fit the grace period
     ├── MissingExtra (ImportError)         an optional dependency is needed and absent
     ├── IllegalTransition (RuntimeError)   an event that cannot happen in this phase
+    ├── WarmingStopped (RuntimeError)      a warmer goes on while its instance leaves
     ├── BoardError (OSError)               the page shared by the workers cannot be used
     └── Disconnected (OSError)             a message is sent on a WebSocket that was told goodbye
 
@@ -50,6 +51,10 @@ class IllegalTransition(ZdlifeError, RuntimeError):
         super().__init__(
             f"{event} cannot happen while {phase}. This is a fault in zdlife or its server adapter; please report it."
         )
+
+
+class WarmingStopped(ZdlifeError, RuntimeError):
+    """A warmer said how far it is while its instance leaves; it may let this pass, and has nothing to do any more."""
 
 
 class BoardError(ZdlifeError, OSError):

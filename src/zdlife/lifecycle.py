@@ -11,11 +11,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from math import inf
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 from zdlife.errors import BudgetError
 from zdlife.machine.budget import limits_of, misfits
+from zdlife.machine.checks import CheckRule, Kind
 from zdlife.machine.phases import Effect, Event, Machine, Phase, Reading
+from zdlife.machine.readiness import Standing
+from zdlife.machine.warming import WarmerRule
 from zdlife.process import report
 from zdlife.process.board import Board, Seat
 from zdlife.process.hooks import Hooks
@@ -23,11 +26,25 @@ from zdlife.process.host import Host
 from zdlife.process.inflight import InFlight, describe
 from zdlife.process.latch import Latch
 from zdlife.process.monitor import Monitor
+from zdlife.process.presence import Presence
+from zdlife.process.pulse import Pulse
+from zdlife.process.readiness import Readiness, arrival
 from zdlife.release import Release
 from zdlife.settings import Settings, load_settings
 
 logger = logging.getLogger("zdlife.lifecycle")
-HookT = TypeVar("HookT", bound=Callable[[], Any])
+BETWEEN_REASSURANCES = 0.5
+HookT = TypeVar("HookT", bound=Callable[..., Any])
+
+
+class Companion(Protocol):
+    """What a higher room has living with this process: the management port, say. It is begun once the monitor runs."""
+
+    def begin(self) -> None:
+        """Begin, in the process that serves; nothing happens the second time."""
+
+    def end(self) -> None:
+        """End, as the last of all; takes half a second at most."""
 
 
 class Lifecycle:
@@ -46,6 +63,7 @@ class Lifecycle:
         self.host: Host | None = None
         self.hooks = Hooks()
         self.goodbyes: list[Callable[[], None]] = []
+        self.companions: list[Companion] = []
         self.waits_for_lifespan = False
         self._given_release = release is not None
         self._limits = limits_of(self.settings)
@@ -62,6 +80,9 @@ class Lifecycle:
         self._is_ready = threading.Event()
         self._hooks_done = Latch()
         self._stopped = Latch()
+        self.readiness = Readiness(wake=self._wake, release=lambda: self.release.version)
+        self.presence = self._take_place()
+        self._told_arrival = False
 
     # What a service uses.
 
@@ -73,8 +94,8 @@ class Lifecycle:
 
     @property
     def ready(self) -> bool:
-        """Whether readiness may be answered; False from the moment a stop signal arrives."""
-        return self._machine.state.ready and not self.board.leaving
+        """Whether this instance is welcome to requests; False from the moment a stop signal arrives."""
+        return self.standing(monotonic()).ready
 
     @property
     def leaving(self) -> bool:
@@ -84,6 +105,92 @@ class Lifecycle:
     def working(self, name: str) -> AbstractContextManager[None]:
         """Hold a named piece of background work in flight for the length of the block: the drain waits for it."""
         return self.inflight.working(name)
+
+    def check(
+        self,
+        name: str,
+        *,
+        timeout: float = 2.0,
+        interval: float = 5.0,
+        kind: Kind = "required",
+        fall: int = 3,
+        rise: int = 2,
+    ) -> Callable[[HookT], HookT]:
+        """Watch a dependency by the decorated function, every `interval` seconds, each run at most `timeout` seconds.
+
+        A `def` is called in a thread of its own, which is kept from run to run; an `async def` in the application's
+        loop. It passes by returning None or True and fails by returning False or raising; a `Caution` passes and is
+        reported. It is never called twice at once, and never by a probe.
+
+        `required`: while it is down the instance is not ready. `degrades`: it is reported. `shared`: every instance has
+        the same one, so it is reported and takes no instance out alone. Down after `fall` failures in a row, up after
+        `rise` passes; before the first ready at once.
+
+        Raises:
+            WrongUse: a value cannot be used, or there is a check of that name already.
+        """
+        rule = CheckRule(name, kind=kind, timeout=timeout, interval=interval, fall=fall, rise=rise)
+
+        def watch(function: HookT) -> HookT:
+            self.readiness.check(rule, function)
+            return function
+
+        return watch
+
+    def warm(
+        self,
+        name: str,
+        *,
+        deadline: float = 20.0,
+        on_deadline: Literal["ready", "unready"] = "ready",
+        order: int = 0,
+        per: Literal["worker", "instance"] = "worker",
+    ) -> Callable[[HookT], HookT]:
+        """Have the decorated function done before this worker is first ready: fill a cache, open a pool.
+
+        A `def` runs in a thread of zdlife's, an `async def` in the application's loop; it may take a `Warm`, to say how
+        far it is. Those of a lower `order` run first. One that raises runs again, so running it twice must do no harm.
+        After `deadline` seconds the worker is `ready` without it, or stays `unready` until it has succeeded.
+
+        `per="instance"`: one worker runs it for all, and another takes over if that one dies half way.
+
+        Raises:
+            WrongUse: a value cannot be used, or there is a warmer of that name already.
+        """
+        rule = WarmerRule(name, deadline=deadline, on_deadline=on_deadline, order=order, per=per)
+
+        def warm(function: HookT) -> HookT:
+            self.readiness.warmer(rule, function)
+            return function
+
+        return warm
+
+    def cache_warmth(
+        self,
+        name: str,
+        *,
+        sample: Callable[[], Any],
+        minimum: float = 0.8,
+        deadline: float = 60.0,
+        every: float = 1.0,
+    ) -> None:
+        """Let this worker be ready only once `sample` has said a hit rate of `minimum`, or `deadline` seconds are over.
+
+        `sample` (`def` or `async def`) is called every so many seconds until then, and returns a rate from 0 to 1 or a
+        pair of hits and lookups. Once warm it is not asked again: a cache that empties later takes nothing out.
+
+        Raises:
+            WrongUse: a value cannot be used, or there is one of that name already.
+        """
+        self.readiness.warmer(WarmerRule(name, deadline=deadline, minimum=minimum, every=every), sample)
+
+    def take_out(self) -> None:
+        """Make the instance unready by hand, with the reason `manual`, until `put_back`; it goes on serving."""
+        self.board.hold(monotonic())
+
+    def put_back(self) -> None:
+        """Let the instance be ready again."""
+        self.board.hold(None)
 
     def on_drain(self, hook: HookT) -> HookT:
         """Call `hook` once when the drain begins: `def` in a thread of its own, `async def` in the application's loop.
@@ -127,7 +234,7 @@ class Lifecycle:
         if self.begun:
             return
         self.host = host
-        self.hooks.loop = loop
+        self.hooks.loop = self.readiness.loop = loop
         # The page of a process before the fork is not ours: what one child writes there outlives it in all the others.
         self.board, self._seat = board or Board.anonymous(), seat
         self.inflight.sit(seat)
@@ -138,19 +245,58 @@ class Lifecycle:
         if not host.conducted:
             self._check_budget(host)
         self._machine = Machine(self._limits, self._made_at if os.getpid() == self._made_in else monotonic())
-        self._monitor = Monitor(self._machine, read=self._read, perform=self._perform, happening=self._happening)
+        self.presence = self._take_place(loop)
+        self._monitor = Monitor(
+            self._machine, read=self._read, perform=self._perform, happening=self._happening, besides=self._turn
+        )
         self._monitor.start()
         host.take_signals(self.post)
+        for companion in self.companions:
+            companion.begin()
+
+    def _take_place(self, loop: asyncio.AbstractEventLoop | None = None) -> Presence:
+        """Return this process's place among its siblings, as far as it is known."""
+        return Presence(
+            self.readiness,
+            board=self.board,
+            seat=self._seat,
+            about=self._about(),
+            pulse=None if loop is None else Pulse(loop, monotonic()),
+            own=self._own_phase,
+            at_least=self.settings.ready_workers,
+        )
+
+    def _about(self) -> dict[str, Any]:
+        """Return what is told of this instance to whoever looks at it, and stays the same for as long as it lives."""
+        limits, host = self._limits, self.host
+        server = None if host is None or host.conducted else host.deadline  # A master sees to its own.
+        return {
+            **self.release.as_dict(),
+            "environment": self.release.environment,
+            "server": "none" if host is None else host.name,
+            "at_least": self.settings.ready_workers,
+            "budget": {
+                **{name: getattr(limits, name) for name in ("grace", "settle", "settle_max", "drain", "cleanup")},
+                "misfits": [found.message for found in misfits(limits, server=server)],
+            },
+        }
 
     def loaded(self) -> None:
-        """Say that the application is loaded; with no warmers it is ready. Nothing happens the second time."""
+        """Say that the application is loaded; the warmers and the checks begin, and with none of them it is ready.
+
+        Nothing happens the second time.
+        """
         if self._loaded:
             return
         self._loaded = True
         self.post(Event.LOADED)
-        self.post(Event.WARMED)
-        if self.begun:
+        if self.begun and not self.readiness.waits:
             self._is_ready.wait(0.5)  # The monitor needs a moment, once in a life; whoever asks next shall be told.
+
+    @property
+    def serves_only_warm(self) -> bool:
+        """Whether this worker should not accept before it is warm: its instance serves and is sent requests."""
+        return self.board.ready_at is not None and not self.board.leaving and not self.readiness.warm.is_open
 
     def post(self, event: Event) -> None:
         """Hand over an event. Safe in a signal handler.
@@ -203,7 +349,80 @@ class Lifecycle:
             method, route, _ = describe(subject, self.settings.request_id_header)
             self.late.add(delay=monotonic() - ended, peer=peer, method=method, route=route)
 
+    def wait_until_warm(self) -> None:
+        """Return once this worker may accept: where its instance serves already, not before it is warm or leaves."""
+        while self.serves_only_warm and not self.readiness.warm.wait(BETWEEN_REASSURANCES):
+            self._reassure()
+
+    async def until_warm(self) -> None:
+        """Wait for the same without blocking the loop."""
+        while self.serves_only_warm and not await self.readiness.warm.wait_async(BETWEEN_REASSURANCES):
+            self._reassure()
+
+    def _reassure(self) -> None:
+        assert self.host is not None
+        self.host.reassure()
+
+    # What the instance answers.
+
+    def standing(self, now: float) -> Standing:
+        """Return the answer of the whole instance at `now` (monotonic seconds), from memory; any worker gives it."""
+        return self.presence.standing(now, leaving=self._leaving_since())
+
+    @property
+    def instance_phase(self) -> Phase:
+        """Where the whole instance stands, whichever worker is asked."""
+        if self._leaving_since() is not None:
+            return self.phase if self.phase.leaving else Phase.SETTLING
+        if self.board.ready_at is not None:
+            return Phase.READY
+        return Phase.STARTING if self._machine.state.phase is Phase.STARTING else Phase.WARMING
+
+    def _own_phase(self) -> tuple[Phase, float]:
+        """Where this worker stands; one that is recycled goes on speaking for its instance (phases, rule 8)."""
+        state = self._machine.state
+        return (Phase.READY if state.ready else state.phase), state.since
+
+    def _leaving_since(self) -> tuple[Phase, float] | None:
+        """The phase of an instance that leaves and since when; None while it stays, whatever this worker does."""
+        state = self._machine.state
+        asked_at = self.board.asked_at or state.asked_at
+        if asked_at is None:
+            alone = self._seat is None and state.phase.leaving and not state.ready
+            return (state.phase, state.since) if alone else None
+        phase = self.phase
+        return (phase if phase.leaving else Phase.SETTLING), asked_at
+
+    def timeline(self) -> tuple[tuple[Phase, float], ...]:
+        """Return the phases that this instance has come to, and when (monotonic seconds); the last is the present."""
+        if self.host is not None and self.host.conducted:
+            return tuple(self.board.entered())
+        return self._machine.entered
+
     # The machine's surroundings, in the monitor's thread.
+
+    def _wake(self) -> None:
+        if self._monitor is not None:
+            self._monitor.post(Event.TICK)
+
+    def _turn(self) -> float:
+        """Do what is done in each turn of the monitor besides the machine's work; return when it wants the next."""
+        wakes = self.presence.turn()
+        if self.readiness.arrived_at is not None and not self._told_arrival:
+            self._told_arrival = True
+            self._report_arrival(monotonic())
+        return wakes
+
+    def _report_arrival(self, now: float) -> None:
+        assert self.host is not None
+        report.write_arrival(
+            self._machine,
+            now,
+            release=self.release,
+            server=self.host.name,
+            told=arrival(self.readiness.facts(now)),
+            to=self.settings.report,
+        )
 
     def _read(self) -> Reading:
         last = self.inflight.last_arrival
@@ -221,6 +440,8 @@ class Lifecycle:
         state = self._machine.state
         if event is not Event.TICK:
             return (Event.TICK, *self.host.means(event))
+        if state.phase is Phase.WARMING and self.readiness.may_arrive(monotonic()):
+            return (Event.WARMED, Event.TICK)
         if state.phase is Phase.DRAINING and state.listening:
             left = self.host.queue_is_empty() or monotonic() >= self._queue_deadline
             return (Event.TICK, Event.LISTENER_LEFT) if left else (Event.TICK,)
@@ -265,7 +486,7 @@ class Lifecycle:
             if state.settle_ended_at is not None:
                 self.board.end_settle(state.settle_ended_at)
             if self._seat is None or state.asked_at is not None:
-                self.board.publish(state.phase)
+                self.board.publish(state.phase, monotonic())
         logger.info(
             "phase changed",
             extra={"zdlife": {"phase": state.phase.value, **self.release.as_dict(), "pid": os.getpid()}},
@@ -296,6 +517,8 @@ class Lifecycle:
     def _report(self) -> None:
         try:
             self._write_report()
+            for companion in self.companions:
+                companion.end()
         finally:
             self._stopped.open()
 
@@ -319,6 +542,7 @@ class Lifecycle:
         )
         self.inflight.sit(None)
         seat, self._seat = self._seat, None  # Whoever takes it next has it alone.
+        self.presence.seat = None
         if seat is not None:
             self.board.fold(seat, pid=os.getpid(), lost=False)
             if next(self.board.seats(), None) is None:

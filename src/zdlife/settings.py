@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from zdlife.errors import WrongUse
@@ -68,6 +68,35 @@ class Settings(BaseSettings):
     )
     cleanup: float = Field(
         allow_inf_nan=False, default=3.0, ge=0, description="How long the stop hooks may take after the drain."
+    )
+    ready_workers: int | None = Field(
+        default=None, ge=1, description="How many workers must be able before the instance is ready; all when unset."
+    )
+    stuck_after: float = Field(
+        allow_inf_nan=False,
+        default=30.0,
+        gt=0,
+        description="An event loop or a monitor that has not turned for so long makes liveness red.",
+    )
+    management_port: int | None = Field(
+        default=None,
+        ge=1,
+        le=65_535,
+        description="The port of the probes and the status page for operators; none when unset.",
+    )
+    management_host: str = Field(
+        default="127.0.0.1",
+        description="The address of the management port; 0.0.0.0 where the platform probes from outside.",
+    )
+    details_token: SecretStr | None = Field(
+        default=None,
+        description="Whoever sends it as `Authorization: Bearer` to a probe is told each check in full.",
+    )
+    switch_interval: float = Field(
+        allow_inf_nan=False,
+        default=0.0005,
+        gt=0,
+        description="How long a thread may keep the interpreter while the management port waits for it.",
     )
     strict: bool = Field(default=False, description="Refuse to start when the times do not fit, instead of warning.")
     report: Path | None = Field(

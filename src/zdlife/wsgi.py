@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from threading import get_ident
 from typing import Any
 
 from zdlife.lifecycle import Lifecycle
+from zdlife.probes import attend
+from zdlife.probes.access import access
 from zdlife.probes.answers import PROBES, answer
 from zdlife.process.inflight import InFlight
 from zdlife.servers import around_import, around_wsgi
@@ -31,6 +34,7 @@ class LifecycleMiddleware:
         self._enabled = lifecycle.settings.enabled
         self._begun = False
         if self._enabled:
+            attend(lifecycle)
             around_import(lifecycle)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -41,7 +45,10 @@ class LifecycleMiddleware:
             self._begun = True
             around_wsgi(life)
         if environ.get("PATH_INFO") in PROBES:
-            found = answer(life, environ["PATH_INFO"], environ["REQUEST_METHOD"])
+            allowed = access(
+                peer=environ.get("REMOTE_ADDR"), header=partial(_header, environ), token=life.settings.details_token
+            )
+            found = answer(life, environ["PATH_INFO"], environ["REQUEST_METHOD"], access=allowed)
             start_response(found.status_line, list(found.headers))
             return [found.body]
         if life.leaving:
@@ -56,6 +63,12 @@ class LifecycleMiddleware:
             return body
         counted = SizedBody if hasattr(body, "__len__") else Body
         return counted(body, self._inflight, token)
+
+
+def _header(environ: Environ, name: str) -> str | None:
+    """Return one header of a request, or None."""
+    found: str | None = environ.get("HTTP_" + name.upper().replace("-", "_"))
+    return found
 
 
 class Body:

@@ -109,7 +109,7 @@ class Page(RuleBasedStateMachine):
 
     @rule(phase=st.sampled_from(Phase))
     def a_phase_is_published(self, phase: Phase) -> None:
-        self.board.publish(phase)
+        self.board.publish(phase, 1.0)
         self.phase = phase
 
     @invariant()

@@ -216,7 +216,14 @@ class Instance:
 
     def reports(self) -> list[dict[str, Any]]:
         """Return the shutdown reports; raises ValueError when one is no JSON."""
-        return [json.loads(line) for line in _lines(self._report)]
+        return self._records("shutdown")
+
+    def arrivals(self) -> list[dict[str, Any]]:
+        """Return the arrival records, one of each worker that has been ready."""
+        return self._records("arrival")
+
+    def _records(self, kind: str) -> list[dict[str, Any]]:
+        return [record for record in map(json.loads, _lines(self._report)) if record["kind"] == kind]
 
     @property
     def report(self) -> dict[str, Any]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from support import eventually
@@ -54,6 +56,9 @@ class FakeServer:
     def lingered(self) -> bool:
         return self.connections == 0
 
+    def reassure(self) -> None:
+        self.told.append("alive")
+
     def hand_over(self) -> None:
         self.told.append("stop")
 
@@ -93,6 +98,12 @@ def bring_to(phase: Phase, life: Lifecycle, server: FakeServer | None = None) ->
 def reach(phase: Phase, life: Lifecycle) -> None:
     """Wait until `life` is in `phase`."""
     eventually(lambda: life.phase is phase, why=f"the phase is {phase}")
+
+
+def records(report: Path, kind: str = "shutdown") -> list[dict[str, Any]]:
+    """Return the records of one kind in the file `report`, or nothing while it is not there."""
+    found = [json.loads(line) for line in report.read_text().splitlines()] if report.exists() else []
+    return [record for record in found if record["kind"] == kind]
 
 
 class Connection:

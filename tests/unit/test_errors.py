@@ -15,6 +15,7 @@ from zdlife.errors import (
     IllegalTransition,
     MissingExtra,
     PlanError,
+    WarmingStopped,
     WrongUse,
     ZdlifeError,
 )
@@ -25,6 +26,7 @@ TREE = [
     (BudgetError, WrongUse),
     (MissingExtra, ImportError),
     (IllegalTransition, RuntimeError),
+    (WarmingStopped, RuntimeError),
     (BoardError, OSError),
     (Disconnected, OSError),
 ]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from support import eventually
-from unit.fakes import RELEASE, FakeServer, bring_to, life_of, reach
+from unit.fakes import RELEASE, FakeServer, bring_to, life_of, reach, records
 from zdlife import Lifecycle, Phase, Settings
 from zdlife.errors import BudgetError
 from zdlife.machine.budget import ServerDeadline
@@ -31,9 +31,8 @@ def report(tmp_path: Path) -> Path:
 
 def told(report: Path) -> dict[str, Any]:
     """Wait for the report and return it."""
-    eventually(lambda: report.exists() and report.read_text().endswith("\n"), why="the report is written")
-    (line,) = report.read_text().splitlines()
-    return dict(json.loads(line))
+    (found,) = eventually(lambda: records(report), why="the report is written")
+    return dict(found)
 
 
 def seated(pid: int = 0) -> tuple[Board, Seat]:
@@ -238,7 +237,7 @@ def test_a_worker_is_not_ready_once_its_instance_is_leaving() -> None:
     life.begin(FakeServer(conducted=True, alone=False), board=board, seat=seat)
     life.loaded()
     board.ask(1.0)
-    board.publish(Phase.SETTLING)
+    board.publish(Phase.SETTLING, 1.0)
 
     assert (life.ready, life.leaving, life.phase) == (False, True, Phase.SETTLING)
 
@@ -532,7 +531,7 @@ def test_to_finish_twice_is_to_finish_once(report: Path) -> None:
 
     assert life.finish(within=5)
     assert life.finish(within=5)
-    assert len(report.read_text().splitlines()) == 1
+    assert len(records(report)) == 1
 
 
 def test_the_loop_is_free_while_it_waits_for_the_end() -> None:

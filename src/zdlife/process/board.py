@@ -19,7 +19,9 @@ import fcntl
 import mmap
 import os
 import struct
-from collections.abc import Iterator
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +30,7 @@ from typing import Any
 from zdlife.errors import BoardError
 from zdlife.machine.phases import Phase
 
-MAGIC = 0x5A444C4946450001  # "ZDLIFE", layout 1
+MAGIC = 0x5A444C4946450002  # "ZDLIFE", layout 2
 PHASES = tuple(Phase)
 RANK = {phase: rank for rank, phase in enumerate(PHASES)}
 WORD = 8
@@ -36,14 +38,19 @@ SEATS = 64
 ROWS = 32
 ROW_WORDS = 16
 NOTE_BYTES = 4096
+FACTS_BYTES = 8192
 
 # The instance's words.
 _MAGIC, _PHASE, _ASKED_AT, _SETTLE_ENDED_AT, _FOLDED_BEGUN, _LOST_WORKERS, _LAST_ARRIVAL = range(7)
-_HEADER_WORDS = 16
+_EXPECTED, _READY_AT, _HELD_AT, _MANAGED = range(7, 11)
+_ENTERED = 16  # and one for each phase
+ERRANDS, ERRAND_WORDS, MOST_ERRANDS = 24, 3, 16
+_HEADER_WORDS = 80
 # The words of a seat.
 _PID, _BEAT, _BEGUN, _IN_FLIGHT, _SEAT_ARRIVAL, _RELEASED, _ASKED, _NOTE_SIZE, _STANDS = range(9)
+_ABLE, _SEAT_RELEASE, _LOOP_BEAT, _FACTS = range(9, 13)
 _SEAT_HEADER_WORDS = 16
-_SEAT_WORDS = _SEAT_HEADER_WORDS + ROWS * ROW_WORDS + NOTE_BYTES // WORD
+_SEAT_WORDS = _SEAT_HEADER_WORDS + ROWS * ROW_WORDS + (NOTE_BYTES + FACTS_BYTES) // WORD
 SIZE_BYTES = WORD * (_HEADER_WORDS + SEATS * _SEAT_WORDS)
 
 _ROW = struct.Struct("=d120s")
@@ -64,10 +71,18 @@ class Remains:
 class Board:
     """The page of one instance. Any process that holds it may read all of it and write its own seat."""
 
-    def __init__(self, page: mmap.mmap, *, descriptor: int | None = None, path: Path | None = None) -> None:
+    def __init__(
+        self,
+        page: mmap.mmap,
+        *,
+        descriptor: int | None = None,
+        path: Path | None = None,
+        lock: Callable[[int, int], None] = fcntl.flock,
+    ) -> None:
         self.page = page
         self.path = path
         self._descriptor = descriptor
+        self._lock = lock
         self.words = memoryview(page).cast("B").cast("Q")
         self.times = memoryview(page).cast("B").cast("d")
         if self.words[_MAGIC] not in (0, MAGIC):
@@ -78,8 +93,22 @@ class Board:
 
     @classmethod
     def anonymous(cls) -> Board:
-        """Return a page that this process and its future children share."""
+        """Return a page of this process's own."""
         return cls(mmap.mmap(-1, SIZE_BYTES))
+
+    @classmethod
+    def inherited(cls) -> Board:
+        """Return a page that this process and its future children share, and lock against each other.
+
+        The lock is one of a nameless file that the children inherit (fcntl, which counts by process). Without room for
+        the file it is the page all the same, and two workers may then do one errand at once.
+        """
+        try:
+            descriptor, name = tempfile.mkstemp(prefix="zdlife-")
+            Path(name).unlink()
+        except OSError:
+            return cls.anonymous()
+        return cls(mmap.mmap(-1, SIZE_BYTES), descriptor=descriptor, lock=fcntl.lockf)
 
     @classmethod
     def at(cls, path: Path) -> Board:
@@ -118,9 +147,55 @@ class Board:
         """Return the phase of the whole instance."""
         return PHASES[self.words[_PHASE]]
 
-    def publish(self, phase: Phase) -> None:
+    def publish(self, phase: Phase, now: float) -> None:
         """Set the phase of the whole instance; for the one process that conducts it."""
         self.words[_PHASE] = RANK[phase]
+        entered = _ENTERED + RANK[phase]
+        if not self.times[entered]:
+            self.times[entered] = now
+
+    def entered(self) -> Iterator[tuple[Phase, float]]:
+        """Yield the phases that the instance has come to, with when, in the order of a life."""
+        for phase, rank in RANK.items():
+            if self.times[_ENTERED + rank]:
+                yield phase, self.times[_ENTERED + rank]
+
+    @property
+    def expected(self) -> int:
+        """How many workers the server starts, 0 where nobody has said."""
+        return self.words[_EXPECTED]
+
+    def expect(self, workers: int) -> None:
+        """Say how many workers the server starts."""
+        self.words[_EXPECTED] = workers
+
+    @property
+    def ready_at(self) -> float | None:
+        """Return the monotonic time at which the instance was first ready, or None before that."""
+        return self.times[_READY_AT] or None
+
+    def note_ready(self, now: float) -> None:
+        """Record that the instance is ready; the first time stands."""
+        if not self.times[_READY_AT]:
+            self.times[_READY_AT] = now
+
+    @property
+    def held_since(self) -> float | None:
+        """Return the monotonic time at which somebody took the instance out by hand, or None."""
+        return self.times[_HELD_AT] or None
+
+    def hold(self, now: float | None) -> None:
+        """Take the instance out by hand from `now` on, or with None let it be in again."""
+        self.times[_HELD_AT] = now or 0.0
+
+    @property
+    def managed(self) -> bool:
+        """Whether a worker of this instance has had the management port."""
+        return bool(self.words[_MANAGED])
+
+    def manage(self) -> None:
+        """Record that a worker of this instance has the management port."""
+        self.words[_MANAGED] = 1
 
     @property
     def asked_at(self) -> float | None:
@@ -153,20 +228,20 @@ class Board:
         return self.words[_LOST_WORKERS]
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Hold the page's file for the length of the block; an anonymous page has one writer of seats, its master."""
+    def locked(self) -> Iterator[None]:
+        """Keep the other processes out for the length of the block; a page of one process has nobody to keep out."""
         if self._descriptor is None:
             yield
             return
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        self._lock(self._descriptor, fcntl.LOCK_EX)
         try:
             yield
         finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            self._lock(self._descriptor, fcntl.LOCK_UN)
 
     def claim(self, pid: int) -> Seat | None:
         """Return an empty seat, now `pid`'s, or None when all are taken."""
-        with self._locked():
+        with self.locked():
             for index in range(SEATS):
                 seat = Seat(self, index)
                 if seat.pid == 0:
@@ -190,7 +265,7 @@ class Board:
 
         Returns None, doing nothing, where somebody else has folded it meanwhile.
         """
-        with self._locked():
+        with self.locked():
             if seat.pid != pid:
                 return None
             remains = Remains(seat.pid, seat.begun, tuple(seat.rows()), seat.note)
@@ -336,6 +411,59 @@ class Seat:
     def publish(self, phase: Phase) -> None:
         """Say where this worker stands."""
         self._words[self._base + _STANDS] = RANK[phase]
+
+    @property
+    def beat_at(self) -> float | None:
+        """The monotonic time at which this worker's monitor last turned, or None before its first turn."""
+        return self._times[self._base + _BEAT] or None
+
+    @property
+    def loop_beat_at(self) -> float | None:
+        """The monotonic time at which this worker's event loop last ran, or None where it has none."""
+        return self._times[self._base + _LOOP_BEAT] or None
+
+    @property
+    def able(self) -> bool:
+        """Whether this worker can serve, as it said at its last beat."""
+        return self._words[self._base + _ABLE] != 0
+
+    @property
+    def plain(self) -> bool:
+        """Whether this worker can serve and has nothing else to say."""
+        return self._words[self._base + _ABLE] == 1
+
+    @property
+    def release_hash(self) -> int:
+        """A number that is the same for every worker of one release."""
+        return self._words[self._base + _SEAT_RELEASE]
+
+    def beat(self, now: float, *, able: bool, plain: bool, release_hash: int, loop_beat: float | None) -> None:
+        """Say that this worker's monitor turns, and what it says of itself."""
+        self._words[self._base + _SEAT_RELEASE] = release_hash
+        self._words[self._base + _ABLE] = 0 if not able else 1 if plain else 2
+        self._times[self._base + _LOOP_BEAT] = loop_beat or 0.0
+        self._times[self._base + _BEAT] = now
+
+    @property
+    def facts(self) -> bytes:
+        """What this worker last told of itself; nothing where it is being written at every look."""
+        start = self._byte + ROWS * _ROW.size + NOTE_BYTES
+        for _ in range(3):
+            word = self._words[self._base + _FACTS]
+            size, sum_of_it = word & 0xFFFFFFFF, word >> 32
+            found = bytes(self._page[start : start + min(size, FACTS_BYTES)])
+            if zlib.crc32(found) == sum_of_it:
+                return found
+        return b""
+
+    def tell(self, facts: bytes) -> bool:
+        """Tell `facts` to the siblings; False, telling nothing, when they are over 8192 bytes."""
+        if len(facts) > FACTS_BYTES:
+            return False
+        start = self._byte + ROWS * _ROW.size + NOTE_BYTES
+        self._page[start : start + len(facts)] = facts
+        self._words[self._base + _FACTS] = zlib.crc32(facts) << 32 | len(facts)
+        return True
 
     @property
     def released(self) -> bool:

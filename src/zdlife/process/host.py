@@ -57,5 +57,8 @@ class Host(Protocol):
     def force(self) -> None:
         """Let the server's own force-quit begin."""
 
+    def reassure(self) -> None:
+        """Let the server know that this worker is alive though it does not serve yet; from any thread."""
+
     def look(self) -> tuple[Event, ...]:
         """Return what the server has decided by itself since the last look, a few times a second."""

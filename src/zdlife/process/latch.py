@@ -33,8 +33,8 @@ class Latch:
         """Wait at most `limit` seconds and return whether it has happened."""
         return self._opened.wait(limit)
 
-    async def wait_async(self, limit: float) -> bool:
-        """Wait at most `limit` seconds without blocking the loop, and return whether it has happened."""
+    async def wait_async(self, limit: float | None = None) -> bool:
+        """Wait at most `limit` seconds, or for ever, without blocking the loop, and return whether it has happened."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         with self._lock:

@@ -19,7 +19,7 @@ import socket
 import stat
 import struct
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 SO_ATTACH_FILTER = 26
 TCP_INFO_UNACKED = 24
@@ -70,12 +70,11 @@ def queued(listener: socket.socket) -> int:
     return int(struct.unpack_from("=I", told, TCP_INFO_UNACKED)[0])
 
 
-def listening_sockets(ports: Iterable[int] | None = None) -> Iterator[socket.socket]:
-    """Yield a duplicate of each TCP socket this process listens on, on one of `ports` if given; the caller closes them.
+def listening_sockets(*, but: int | None = None) -> Iterator[socket.socket]:
+    """Yield a duplicate of each TCP socket this process listens on, `but` the one of that port; the caller closes them.
 
     For servers that keep their sockets to themselves (granian's are in Rust). Linux only; elsewhere yields nothing.
     """
-    wanted = None if ports is None else set(ports)
     try:
         # All are looked at before the first is duplicated: a duplicate may take the number of what was just closed.
         numbers = [number for number in map(int, os.listdir("/proc/self/fd")) if _is_socket(number)]
@@ -88,9 +87,7 @@ def listening_sockets(ports: Iterable[int] | None = None) -> Iterator[socket.soc
             continue
         try:
             listens = found.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
-            fits = found.family in (socket.AF_INET, socket.AF_INET6) and (
-                wanted is None or found.getsockname()[1] in wanted
-            )
+            fits = found.family in (socket.AF_INET, socket.AF_INET6) and found.getsockname()[1] != but
         except OSError:
             listens = fits = False
         if listens and fits:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from math import inf
 from queue import Empty, SimpleQueue
 from time import monotonic
 
@@ -31,11 +32,14 @@ class Monitor:
         read: Callable[[], Reading],
         perform: Callable[[Effect], None],
         happening: Callable[[Event], tuple[Event, ...]],
+        besides: Callable[[], float] = lambda: inf,
     ) -> None:
         self._machine = machine
         self._read = read
         self._perform = perform
         self._happening = happening
+        self._besides = besides
+        self._wanted_at = inf
         self._mailbox: SimpleQueue[Event | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="zdlife-monitor", daemon=True)
 
@@ -79,6 +83,11 @@ class Monitor:
                     self._perform(effect)
                 except Exception:  # What follows must be done all the same: the process has to end.
                     logger.exception("an effect failed", extra={"zdlife": {"effect": effect.value}})
+        try:
+            self._wanted_at = self._besides()
+        except Exception:
+            logger.exception("the monitor's turn failed")
+            self._wanted_at = inf
 
     def _meaning(self, event: Event) -> tuple[Event, ...]:
         try:
@@ -94,4 +103,5 @@ class Monitor:
         except Exception:
             logger.exception("the surroundings cannot be read")
             return beat
-        return beat if due is None else min(beat, max(0.001, due - monotonic()))
+        soonest = self._wanted_at if due is None else min(due, self._wanted_at)
+        return min(beat, max(0.001, soonest - monotonic()))

@@ -102,6 +102,33 @@ def compose(
     }
 
 
+def write_arrival(
+    machine: Machine, now: float, *, release: Release, server: str, told: Mapping[str, Any], to: Path | None
+) -> None:
+    """Append one line of JSON to the file `to` that says when this worker was first ready, and what it waited for.
+
+    Nothing is written where there is no file. Never raises.
+    """
+    if to is None:
+        return
+    begun = next(machine.passages(now, Reading())).at
+    line = {
+        "zdlife": __version__,
+        "kind": "arrival",
+        **release.as_dict(),
+        "environment": release.environment,
+        "server": server,
+        "pid": os.getpid(),
+        "at": round(time.time(), 3),
+        "seconds": round(now - begun, 3),
+        **told,
+    }
+    try:
+        _append(line, to)
+    except OSError:
+        logger.exception("the arrival record cannot be written")
+
+
 def write(report: Mapping[str, Any], *, to: Path | None) -> None:
     """Log `report` once and append it as one line of JSON to the file `to`, or to standard error.
 
@@ -109,21 +136,28 @@ def write(report: Mapping[str, Any], *, to: Path | None) -> None:
     """
     level = logging.INFO if report["clean"] else logging.WARNING
     logger.log(level, "stopped, %s", "clean" if report["clean"] else _why(report), extra={"zdlife": report})
-    line = json.dumps(report, separators=(",", ":")) + "\n"
     try:
-        if to is None:
-            if sys.stderr is None:
-                raise OSError("there is no standard error")
-            sys.stderr.write(line)
-            sys.stderr.flush()
+        if to is not None:
+            _append(report, to)
             return
-        descriptor = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        try:
-            os.write(descriptor, line.encode())
-        finally:
-            os.close(descriptor)
+        if sys.stderr is None:
+            raise OSError("there is no standard error")
+        sys.stderr.write(_line(report))
+        sys.stderr.flush()
     except (OSError, ValueError):
         logger.exception("the shutdown report cannot be written")
+
+
+def _line(record: Mapping[str, Any]) -> str:
+    return json.dumps(record, separators=(",", ":")) + "\n"
+
+
+def _append(record: Mapping[str, Any], to: Path) -> None:
+    descriptor = os.open(to, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    try:
+        os.write(descriptor, _line(record).encode())
+    finally:
+        os.close(descriptor)
 
 
 def _why(report: Mapping[str, Any]) -> str:

@@ -86,6 +86,9 @@ class Alone:
     def lingered(self) -> bool:
         return True
 
+    def reassure(self) -> None:
+        pass
+
     def hand_over(self) -> None:
         """Signal this process again, so that the handler from before runs where it belongs: in the main thread."""
         if self.tap is not None and self.tap.installed:

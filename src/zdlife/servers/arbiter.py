@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import signal
 from collections.abc import Callable
 from math import ceil
@@ -18,9 +19,11 @@ from typing import Any
 from zdlife.errors import BudgetError
 from zdlife.machine.budget import ServerDeadline, limits_of, misfits
 from zdlife.machine.phases import Effect, Event, Machine, Phase, Reading
+from zdlife.machine.readiness import Surroundings, instance
 from zdlife.process import report
 from zdlife.process.board import Board, Seat
 from zdlife.process.listener import is_lent, queued, stop_new_connections
+from zdlife.process.siblings import views
 from zdlife.servers.workers import place
 from zdlife.settings import Settings
 
@@ -34,18 +37,21 @@ class Conductor:
 
     def __init__(self, settings: Settings, server: Any) -> None:
         self.settings = settings
-        self.board = place.board = Board.anonymous()
+        self.board = place.board = Board.inherited()
         self.late = report.LateArrivals()
         self._cut: list[dict[str, Any]] = []
         self._forced: str | None = None
         self._limits = limits_of(settings)
         self._machine = Machine(self._limits, monotonic())
+        self.board.publish(Phase.STARTING, monotonic())
         self._queue_deadline = 0.0
         self._server = server
         self._own_term: Callable[[], None] = server.handle_term
         self._own_int: Callable[[], None] = server.handle_int
         self._own_kill: Callable[[int, int], None] = server.kill_worker
         self._own_murder: Callable[[], None] = server.murder_workers
+        self._own_reap: Callable[[], None] = server.reap_workers
+        self._kept: set[int] = set()
         self._own_signal: Callable[[int, Any], None] = server.signal
         self.release = settings.release(leader_pid=server.pid or None)
 
@@ -57,6 +63,7 @@ class Conductor:
         server.handle_int = lambda: self.receive(Event.INTERRUPT)
         server.murder_workers = self._let_time_pass
         server.kill_worker = self._kill_worker
+        server.reap_workers = self._reap_workers
         self.check_timeouts()
 
     def check_timeouts(self) -> None:
@@ -104,15 +111,22 @@ class Conductor:
 
     def receive(self, event: Event) -> None:
         """Advance by one event and do what follows from it."""
-        if self._machine.state.phase is Phase.WARMING and any(
-            seat.phase not in (Phase.STARTING, Phase.WARMING) for seat in self.board.seats()
-        ):
+        self.board.expect(self._server.num_workers)
+        if self._machine.state.phase is Phase.WARMING and self._workers_are_ready():
             self._advance(Event.WARMED)
         state = self._machine.state
         leaving_listener = event is Event.TICK and state.phase is Phase.DRAINING and state.listening
         if leaving_listener and (self._queue_is_empty() or monotonic() >= self._queue_deadline):
             event = Event.LISTENER_LEFT
         self._advance(event)
+
+    def _workers_are_ready(self) -> bool:
+        now = monotonic()
+        around = Surroundings(expected=self.board.expected, at_least=self.settings.ready_workers)
+        ready = instance([*views(self.board, now)], around=around, now=now).ready
+        if ready:
+            self.board.note_ready(now)
+        return ready
 
     def _advance(self, event: Event) -> None:
         for effect in self._machine.receive(event, monotonic(), self._read()):
@@ -126,7 +140,7 @@ class Conductor:
         state = self._machine.state
         match effect:
             case Effect.PUBLISH:
-                self.board.publish(state.phase)
+                self.board.publish(state.phase, monotonic())
                 if state.settle_ended_at is not None:
                     self.board.end_settle(state.settle_ended_at)
                 if state.phase in (Phase.SETTLING, Phase.DRAINING):
@@ -169,8 +183,8 @@ class Conductor:
 
     def _signal(self, signum: int, frame: Any) -> None:
         """Turn readiness red in the signal's own moment, even while the main loop waits in a reload."""
-        if signum in (signal.SIGTERM, signal.SIGINT):
-            self.board.ask(monotonic())
+        if signum in (signal.SIGTERM, signal.SIGINT) and os.getpid() == self._server.pid:
+            self.board.ask(monotonic())  # And not in a worker that has only just been forked.
         self._own_signal(signum, frame)
 
     def _let_time_pass(self) -> None:
@@ -179,11 +193,33 @@ class Conductor:
         self.receive(Event.TICK)
 
     def _kill_worker(self, pid: int, signum: int) -> None:
-        """Let the worker know that this SIGTERM is its master's and means now."""
-        seat: Seat | None = getattr(self._server.WORKERS.get(pid), "zdlife_seat", None)
+        """Let the worker know that this SIGTERM is its master's and means now; one that is still needed is kept."""
+        worker = self._server.WORKERS.get(pid)
+        seat: Seat | None = getattr(worker, "zdlife_seat", None)
         if signum == signal.SIGTERM and seat is not None:
+            if self._is_needed(worker, seat):
+                self._kept.add(pid)  # gunicorn asks again in every turn.
+                return
+            self._kept.discard(pid)
             seat.release()
         self._own_kill(pid, signum)
+
+    def _is_needed(self, worker: Any, seat: Seat) -> bool:
+        """Whether a worker serves whose successors, made by a reload, have not arrived."""
+        if self.board.leaving or seat.released or not seat.able:
+            return False
+        workers = tuple(self._server.WORKERS.values())  # Up to gunicorn 23, a signal handler takes some out meanwhile.
+        successors = (getattr(other, "zdlife_seat", None) for other in workers if other.age > worker.age)
+        return any(seat is not None and seat.phase in (Phase.STARTING, Phase.WARMING) for seat in successors)
+
+    def _reap_workers(self) -> None:
+        """Let go who was kept and is not needed any more: a reload waits here, turn by turn, for its old workers."""
+        self._own_reap()
+        for pid in tuple(self._kept):
+            if pid in self._server.WORKERS:
+                self._kill_worker(pid, signal.SIGTERM)
+            else:
+                self._kept.discard(pid)
 
     def _fold(self, seat: Seat) -> None:
         """Add up what a worker did. One without a note was killed: what it held is named by its rows."""

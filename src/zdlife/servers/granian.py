@@ -12,6 +12,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
+from itertools import pairwise
+from pathlib import Path
 from socket import socket
 
 from zdlife.lifecycle import Lifecycle
@@ -27,16 +29,38 @@ def begin(life: Lifecycle, loop: asyncio.AbstractEventLoop) -> bool:
     if "granian" not in sys.modules or not is_spawned() or threading.current_thread() is not threading.main_thread():
         return False
     life.hooks.loop = loop
-    board, seat = sit_down(life)
-    begin_spawned(life, Granian(loop, seat=seat), board=board, seat=seat)
+    board, seat = sit_down(life, workers=_workers())
+    host = Granian(loop, seat=seat, management_port=life.settings.management_port)
+    begin_spawned(life, host, board=board, seat=seat)
     return True
+
+
+def _workers() -> int:
+    """Return how many workers granian's command line asks for; a worker is told its number, and not of how many.
+
+    0 where a program of one's own runs granian: then the instance is ready with the workers that have a seat, and
+    ZDLIFE_READY_WORKERS says how many that must be.
+    """
+    given = os.environ.get("GRANIAN_WORKERS", "1" if "granian" in Path(sys.argv[0]).parts[-2:] else "0")
+    for word, following in pairwise([*sys.argv, ""]):
+        if word.partition("=")[0] == "--workers":
+            given = word.partition("=")[2] or following
+    return int(given) if given.isdigit() else 0
 
 
 class Granian(Sibling):
     """One granian worker process."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, *, seat: Seat | None, name: str = "granian") -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        seat: Seat | None,
+        management_port: int | None,
+        name: str = "granian",
+    ) -> None:
         super().__init__(loop, seat=seat, name=name)
+        self._management_port = management_port
         self._listeners: list[socket] | None = None
 
     def take_signals(self, post: Callable[[Event], None]) -> None:
@@ -47,7 +71,7 @@ class Granian(Sibling):
 
     def listeners(self) -> Iterable[socket]:
         if self._listeners is None:
-            self._listeners = list(listening_sockets())
+            self._listeners = list(listening_sockets(but=self._management_port))
         return self._listeners
 
     def leave_listener(self, *, whole_instance: bool) -> None:

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 from dataclasses import dataclass
+from math import inf
 from types import FrameType
 from typing import Any
 
@@ -61,7 +62,9 @@ def initialized(worker: Any) -> None:
     if here.life is not None:
         begin_wsgi(here.life, worker)
     elif place.seat is not None:
-        place.seat.publish(Phase.READY)  # An application without the middleware is settled for all the same.
+        # An application without the middleware is settled for all the same.
+        place.seat.publish(Phase.READY)
+        place.seat.beat(inf, able=True, plain=True, release_hash=0, loop_beat=None)
 
 
 def exited(worker: Any) -> None:
@@ -96,6 +99,7 @@ def begin_wsgi(life: Lifecycle, worker: Any) -> None:
     life.loaded()
     if not host.conducted:
         atexit.register(exited, worker)
+    life.wait_until_warm()
 
 
 def begin_asgi(life: Lifecycle, loop: asyncio.AbstractEventLoop) -> bool:

@@ -29,7 +29,7 @@ def catch_shutdown_event(life: Lifecycle) -> None:
         if frame.f_globals.get("__name__") == "hypercorn.asyncio.run" and "shutdown_event" in frame.f_locals:
             event = frame.f_locals["shutdown_event"]
             if event is not None:
-                _events[id(life)] = Gate(event)
+                _events[id(life)] = Gate(event, workers=frame.f_locals["config"].workers)
             return
         frame = frame.f_back
 
@@ -43,19 +43,20 @@ def begin(life: Lifecycle, loop: asyncio.AbstractEventLoop) -> bool:
     if "hypercorn" not in sys.modules or threading.current_thread() is not threading.main_thread():
         return False
     life.hooks.loop = loop
-    gate = _events.pop(id(life), None)
+    gate, port = _events.pop(id(life), None), life.settings.management_port
     if is_spawned():
-        board, seat = sit_down(life)
-        begin_spawned(life, Hypercorn(loop, gate, seat=seat), board=board, seat=seat)
+        board, seat = sit_down(life, workers=0 if gate is None else gate.workers)
+        begin_spawned(life, Hypercorn(loop, gate, seat=seat, management_port=port), board=board, seat=seat)
     else:
-        life.begin(Hypercorn(loop, gate, seat=None), loop=loop)
+        life.begin(Hypercorn(loop, gate, seat=None, management_port=port), loop=loop)
     return True
 
 
 class Gate:
     """Stands before hypercorn's shutdown event: it reports the event to zdlife, and to hypercorn once it is opened."""
 
-    def __init__(self, event: Any) -> None:
+    def __init__(self, event: Any, *, workers: int) -> None:
+        self.workers = workers
         self._is_set: Callable[[], bool] = event.is_set
         self._opened = False
         self._told = False
@@ -79,8 +80,10 @@ class Gate:
 class Hypercorn(Granian):
     """One hypercorn worker, or its only process."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, gate: Gate | None, *, seat: Seat | None) -> None:
-        super().__init__(loop, seat=seat, name="hypercorn")
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, gate: Gate | None, *, seat: Seat | None, management_port: int | None
+    ) -> None:
+        super().__init__(loop, seat=seat, management_port=management_port, name="hypercorn")
         self._gate = gate
 
     def take_signals(self, post: Callable[[Event], None]) -> None:

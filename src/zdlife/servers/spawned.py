@@ -25,8 +25,8 @@ def is_spawned() -> bool:
     return multiprocessing.parent_process() is not None
 
 
-def sit_down(life: Lifecycle) -> tuple[Board, Seat | None]:
-    """Return the board of this process's siblings and a seat at it.
+def sit_down(life: Lifecycle, *, workers: int) -> tuple[Board, Seat | None]:
+    """Return the board of this process's siblings, of which there will be so many (0: nobody knows), and a seat at it.
 
     Where there is no room for the page, a page of this process's own: it then settles for itself alone, which one
     warning says.
@@ -37,6 +37,7 @@ def sit_down(life: Lifecycle) -> tuple[Board, Seat | None]:
     try:
         _sweep(folder)
         board = Board.at(path)
+        board.expect(workers)
     except BoardError as error:
         logger.warning("workers of this instance do not see each other: %s", error)
         board = Board.anonymous()

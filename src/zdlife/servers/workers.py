@@ -86,6 +86,10 @@ class UnderMaster:
     def deadline(self) -> ServerDeadline | None:
         return ServerDeadline("graceful_timeout", self.worker.cfg.graceful_timeout, covers=ALL_OF_LEAVING)
 
+    def reassure(self) -> None:
+        """Beat as gunicorn's workers do once they serve, or the master takes a warming worker for one that hangs."""
+        self.worker.notify()
+
     def means(self, event: Event) -> tuple[Event, ...]:
         """Return what a stop signal means to a worker whose master may be settling for it."""
         if event not in (Event.TERM, Event.INTERRUPT):

@@ -52,7 +52,7 @@ def test_a_new_page_says_nothing(board: Board) -> None:
 
 @pytest.mark.parametrize("phase", Phase)
 def test_the_phase_that_was_published_is_read(board: Board, phase: Phase) -> None:
-    board.publish(phase)
+    board.publish(phase, 1.0)
 
     assert board.phase is phase
 
@@ -350,7 +350,7 @@ def test_the_page_outlives_its_file(path: Path) -> None:
     board = Board.at(path)
     board.remove()
     board.remove()
-    board.publish(Phase.READY)
+    board.publish(Phase.READY, 1.0)
 
     assert not path.exists()
     assert board.phase is Phase.READY

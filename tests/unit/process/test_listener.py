@@ -103,16 +103,6 @@ def test_a_socket_that_was_closed_has_no_queue(listener: socket.socket) -> None:
 
 @linux
 def test_this_processes_listening_sockets_are_found(listener: socket.socket) -> None:
-    port = listener.getsockname()[1]
-    found = list(listening_sockets([port]))
-
-    assert [each.getsockname()[1] for each in found] == [port]
-    for each in found:
-        each.close()
-
-
-@linux
-def test_without_ports_every_listening_tcp_socket_is_found(listener: socket.socket) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other, socket.socket(socket.AF_UNIX), socket.socket():
         found = list(listening_sockets())
         ports = {each.getsockname()[1] for each in found}
@@ -120,6 +110,16 @@ def test_without_ports_every_listening_tcp_socket_is_found(listener: socket.sock
             each.close()
 
         assert {listener.getsockname()[1], other.getsockname()[1]} <= ports
+
+
+@linux
+def test_the_management_port_is_left_out(listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    found = list(listening_sockets(but=port))
+
+    assert port not in {each.getsockname()[1] for each in found}
+    for each in found:
+        each.close()
 
 
 @linux
