@@ -8,6 +8,7 @@ import typer
 
 from zdlife.cli import INTERRUPTED
 from zdlife.cli.rehearse import rehearse
+from zdlife.cli.status import status
 from zdlife.errors import WrongUse
 from zdlife.version import __version__
 
@@ -18,6 +19,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(rehearse)
+app.command()(status)
 
 
 def main(arguments: list[str]) -> int:

@@ -48,7 +48,8 @@ def rehearse(
 ) -> None:
     """Replace a real application release by release under load, and count what was lost.
 
-    Exit code 0: nothing was lost. 1: something was, or there is no verdict. 2: it could not be done as asked.
+    Exit code 0: nothing was lost, or served by a worker that was not ready. 1: something was, or there is no verdict.
+    2: it could not be done as asked.
     """
     from zdlife.rehearsal.plan import read
     from zdlife.rehearsal.presentation import Outlets, present
