@@ -18,7 +18,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from zdlife.rehearsal.palette import LOST, UNKNOWN, phase_ink, release_inks
+from zdlife.palette import UNKNOWN, phase_ink
+from zdlife.rehearsal.palette import LOST, release_inks
 from zdlife.rehearsal.result import InstanceRun, Outcome, Request, Run
 from zdlife.rehearsal.tally import UNKNOWN_RELEASE, tally
 from zdlife.rehearsal.wording import count, sentence

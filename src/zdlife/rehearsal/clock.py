@@ -6,6 +6,9 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+A_MOMENT = 0.05
+"""Seconds within which two things that were written down apart are one moment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:

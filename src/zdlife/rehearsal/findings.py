@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 
+from zdlife.rehearsal.clock import A_MOMENT
 from zdlife.rehearsal.ledger import Heard, Told
 from zdlife.rehearsal.plan import BalancerName, Plan
 from zdlife.rehearsal.result import InstanceRun, Outcome, PhaseSpan, Request
 
-A_MOMENT = 0.05
-"""Seconds within which a request and the end of a phase are one moment."""
 AFTERWARDS = 5.0
 """Seconds past an instance's end in which a loss of unknown address is put down to it."""
 LATE_LOAD = 0.5
 """Seconds by which the load may be late before it is worth a word."""
 NO_GOODBYE = "1006"
+READINESS = "/readyz"
+READY_WORKERS = "ZDLIFE_READY_WORKERS"
 UNKNOWN = Told()
 
 
@@ -194,6 +195,17 @@ def served_late(evidence: Evidence) -> Iterator[str]:
         )
 
 
+def served_cold(evidence: Evidence) -> Iterator[str]:
+    """Requests that reached a worker before it was ready: nothing is lost, and somebody met an empty cache."""
+    cold = [(request.cold, request.instance) for request in evidence.requests if request.cold is not None]
+    if cold:
+        early, name = max(cold, key=lambda entry: entry[0])
+        when = f", {early:.1f} s before it was ready" if math.isfinite(early) else " that never was ready"
+        yield (
+            f"{_many(cold)} {_were(cold)} served cold, at worst by a worker of {name}{when}: {_cause_of_cold(evidence)}"
+        )
+
+
 def forced(evidence: Evidence) -> Iterator[str]:
     """Instances that held nothing any more, and whose server did not end all the same."""
     by_reason: dict[str, list[str]] = {}
@@ -241,6 +253,7 @@ FINDINGS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     ended_badly,
     workers_lost,
     cut,
+    served_cold,
     forced,
     served_late,
     sockets_cut,
@@ -316,11 +329,28 @@ def _advice(evidence: Evidence, seconds: float) -> str:
     return f"raise ZDLIFE_SETTLE to {settle:g}" + (f" (and {', and '.join(more)})" if more else "")
 
 
-def _many(requests: Sequence[Request]) -> str:
+def _cause_of_cold(evidence: Evidence) -> str:
+    """Return why a worker is sent requests before it is ready, as far as that can be seen, and what to do about it."""
+    if evidence.balancer == "nginx":
+        return "nginx without health checks sends to whoever listens: put an instance on its list once it is ready"
+    app, releases = evidence.plan.app, evidence.plan.releases
+    if not app.health.partition("?")[0].endswith(READINESS):
+        return (
+            f"the plan takes {app.health} for the answer that an instance is ready: let health in [app] be {READINESS}"
+        )
+    if any(READY_WORKERS in env for env in (app.env, releases.old.env, releases.new.env)):
+        return f"with {READY_WORKERS} an instance is ready before all of its workers are: leave it out"
+    return (
+        "a worker that takes the place of another one has to be held back until it is warm, which zdlife can do in the "
+        "lifespan of an ASGI application, and under gunicorn with its hooks: have the server run them"
+    )
+
+
+def _many(requests: Sized) -> str:
     return "1 request" if len(requests) == 1 else f"{len(requests)} requests"
 
 
-def _were(requests: Sequence[Request]) -> str:
+def _were(requests: Sized) -> str:
     return "was" if len(requests) == 1 else "were"
 
 

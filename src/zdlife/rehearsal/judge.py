@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
+from zdlife.rehearsal.clock import A_MOMENT
 from zdlife.rehearsal.ledger import Asked, Heard, Told
 from zdlife.rehearsal.result import Outcome, Request
 
@@ -19,10 +21,11 @@ def verdicts(
     *,
     instances: Mapping[int, str],
     releases: Mapping[str, str],
+    arrivals: Mapping[str, Mapping[int, float]],
 ) -> tuple[Request, ...]:
     """Return every request that was asked with exactly one outcome, in the order of the asking.
 
-    `instances` maps ports to names, `releases` names to versions.
+    `instances` maps ports to names, `releases` names to versions, `arrivals` names to when each worker was ready.
     """
     assert asked.keys() == heard.keys(), "what was asked and what has ended are not the same requests"
     judged = []
@@ -44,6 +47,7 @@ def verdicts(
                 instance=instance,
                 release=releases.get(instance) if instance is not None else None,
                 detail=detail,
+                cold=coldness(witness, arrivals),
             )
         )
     assert len(judged) == len(asked), "a request was dropped from the count"
@@ -66,9 +70,26 @@ def weigh(heard: Heard, told: Told) -> tuple[Outcome, str]:
     return heard.outcome, heard.detail
 
 
+def coldness(told: Told, arrivals: Mapping[str, Mapping[int, float]]) -> float | None:
+    """Return by how many seconds a request came before its worker was ready, or None where it did not.
+
+    Infinity stands for a worker that never was. Where no worker of an instance says when it was ready, as without
+    zdlife, nothing is known of any.
+    """
+    early = [
+        ready.get(beginning.pid, math.inf) - beginning.at
+        for beginning in told.beginnings
+        if (ready := arrivals.get(beginning.instance))
+    ]
+    return max((seconds for seconds in early if seconds > A_MOMENT), default=None)
+
+
 def too_few(requests: tuple[Request, ...]) -> str | None:
-    """Return why there is no verdict, or None where there can be one. A loss is a loss however few were sent."""
-    if len(requests) >= TOO_FEW or any(request.outcome is not Outcome.OK for request in requests):
+    """Return why there is no verdict, or None where there can be one.
+
+    A loss is a loss, and a cold request a cold one, however few were sent.
+    """
+    if len(requests) >= TOO_FEW or any(r.outcome is not Outcome.OK or r.cold is not None for r in requests):
         return None
     return (
         f"too few requests: {len(requests)} were sent, and that none of them was lost says nothing; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from zdlife.rehearsal.clock import Clock
@@ -34,14 +34,27 @@ class Heard:
     detail: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Where a request was given to the application: by which process of which instance."""
+
+    instance: str
+    pid: int
+    at: float
+
+
 @dataclass(slots=True)
 class Told:
-    """What the application side wrote about one request: when it was begun, and how often and with what it was done."""
+    """What the application side wrote about one request: how often it was begun, and how often and with what done.
+
+    `beginnings` has those of which it wrote down the process.
+    """
 
     begun: int = 0
     done: int = 0
     status: int | None = None
     instance: str | None = None
+    beginnings: list[Beginning] = field(default_factory=list)
 
 
 class Ledger:
@@ -81,23 +94,25 @@ class Ledger:
         return recent / (now - since)
 
 
-def read(ledgers: Mapping[str, Path]) -> dict[str, Told]:
+def read(ledgers: Mapping[str, Path], clock: Clock) -> dict[str, Told]:
     """Return by id what the applications' ledgers say; `ledgers` maps an instance's name to its file."""
     told: dict[str, Told] = {}
     for instance, file in ledgers.items():
         if file.exists():
-            _enter(told, instance, file.read_text(encoding="latin-1").splitlines())
+            _enter(told, instance, file.read_text(encoding="latin-1").splitlines(), clock)
     return told
 
 
-def _enter(told: dict[str, Told], instance: str, lines: Iterable[str]) -> None:
-    """Enter the lines of one instance: `B <unix time> <id>` and `D <unix time> <id> <status>`."""
+def _enter(told: dict[str, Told], instance: str, lines: Iterable[str], clock: Clock) -> None:
+    """Enter the lines of one instance as the witness writes them; the process may be missing."""
     for line in lines:
-        mark, _, id, *rest = line.split(" ")
+        mark, at, id, *rest = line.split(" ")
         entry = told.setdefault(id, Told())
         entry.instance = instance
-        if mark == "B":
-            entry.begun += 1
-        else:
+        if mark == "D":
             entry.done += 1
             entry.status = int(rest[0])
+            continue
+        entry.begun += 1
+        if rest:
+            entry.beginnings.append(Beginning(instance, int(rest[0]), clock.from_unix(float(at))))

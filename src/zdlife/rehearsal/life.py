@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from zdlife.rehearsal.fleet import Instance
 
 Report = Mapping[str, Any]
+ARRIVAL, SHUTDOWN = "arrival", "shutdown"
 LAST_ONE_COUNTS = frozenset({Phase.WARMING, Phase.READY, Phase.STOPPING})
 """Phases that an instance is in when its last process is; it settles and drains as soon as the first one does."""
 
 
 def life(instance: Instance, clock: Clock) -> InstanceRun:
     """Return the whole life of an instance that has ended."""
-    reports = read_reports(instance.report)
+    said = read_reports(instance.report)
+    reports = [report for report in said if report["kind"] == SHUTDOWN]
     late = [report.get("late_arrivals", {}) for report in reports]
     arrivals = sum(entry.get("count", 0) for entry in late)
     return InstanceRun(
@@ -39,17 +41,26 @@ def life(instance: Instance, clock: Clock) -> InstanceRun:
         killed=instance.killed,
         workers_lost=sum(report.get("workers_lost", 0) for report in reports),
         forced=next((report["forced"] for report in reports if report.get("forced")), None),
+        arrivals=arrivals_of(said, clock),
     )
 
 
+def arrivals_of(reports: Iterable[Report], clock: Clock) -> dict[int, float]:
+    """Return when each worker was ready, by its process id; nothing where none of them reports its arrival."""
+    return {report["pid"]: clock.from_unix(report["at"]) for report in reports if report["kind"] == ARRIVAL}
+
+
 def read_reports(file: Path) -> list[Report]:
-    """Return the shutdown reports in `file`: one of a gunicorn instance, one of each process under other servers."""
+    """Return the reports in `file`.
+
+    Each worker's arrival is one. The shutdown is one of a gunicorn instance, one of each process under other servers.
+    """
     reports: list[Report] = []
     with contextlib.suppress(OSError):
         for line in file.read_text(encoding="utf-8").splitlines():
             with contextlib.suppress(ValueError):
                 report = json.loads(line)
-                if isinstance(report, dict) and report.get("kind") == "shutdown":
+                if isinstance(report, dict) and report.get("kind") in (ARRIVAL, SHUTDOWN):
                     reports.append(report)
     return reports
 

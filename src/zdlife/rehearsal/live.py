@@ -16,10 +16,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from zdlife.rehearsal.palette import LOST, NOTHING_LOST, Ink, phase_ink, release_inks
+from zdlife.palette import Ink, phase_ink
+from zdlife.rehearsal.palette import LOST, NOTHING_LOST, release_inks
 from zdlife.rehearsal.result import InstanceView, Run, Snapshot
 from zdlife.rehearsal.tally import tally, verdict
-from zdlife.rehearsal.wording import count, failures, sentence, side
+from zdlife.rehearsal.wording import count, failures, sentence, served_cold, side
 
 LEVELS = "▁▂▃▄▅▆▇█"
 NARROWEST = 12
@@ -175,6 +176,7 @@ def ending(run: Run) -> Text:
     counts = tally(run.requests)
     said = sentence(counts) if run.aborted is None else f"aborted: {run.aborted}"
     how = f" ({failures(counts.by_failure)})" if counts.failed else ""
+    how += f" ({served_cold(len(run.cold))})" if run.cold else ""
     line = Text.assemble(
         (f"{ink.glyph} ", f"bold {ink.dark}"),
         f"{run.server} behind {run.balancer}, ",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from zdlife.palette import RELEASES
 from zdlife.rehearsal import chart
-from zdlife.rehearsal.palette import LOST, NOTHING_LOST, RELEASES, release_inks
+from zdlife.rehearsal.palette import LOST, NOTHING_LOST, release_inks
 from zdlife.rehearsal.result import Kind, Request, Run, Trial
 from zdlife.rehearsal.tally import Tally, by_kind, overall, tally, together
-from zdlife.rehearsal.wording import count, details, failures, grouped_remarks, remarks, sentence, side
+from zdlife.rehearsal.wording import count, details, failures, grouped_remarks, remarks, sentence, served_cold, side
 from zdlife.version import __version__
 
 SHOWN_LOSSES = 200
@@ -147,6 +148,8 @@ def _headline(trials: Sequence[Trial]) -> str:
     match overall(trials):
         case "nothing lost":
             return "Nothing was lost."
+        case "served cold":
+            return f"Nothing was lost, but {served_cold(_cold(trial.run for trial in trials))}."
         case "requests lost":
             return "1 request was lost." if counts.failed == 1 else f"{count(counts.failed)} requests were lost."
         case "aborted":
@@ -165,17 +168,28 @@ def _lead(runs: Sequence[Run]) -> str:
 def _card(runs: Sequence[Run], *, control: bool = False) -> Card:
     counts = together(runs)
     aborted = any(run.aborted is not None for run in runs) or not counts.sent
-    good = not counts.failed and not aborted
+    cold = _cold(runs)
+    good = not counts.failed and not cold and not aborted
     over = f", over {len(runs)} runs" if len(runs) > 1 else ""
     return Card(
         side=side(with_zdlife=runs[0].with_zdlife),
         tone="good" if good else "bad",
         mark=(NOTHING_LOST if good else LOST).glyph,
-        figure="aborted" if aborted and not counts.failed else f"{count(counts.failed)} lost",
+        figure=_figure(lost=counts.failed, cold=cold, aborted=aborted),
         sentence=f"{sentence(counts)}{over}",
-        how=failures(counts.by_failure),
+        how=failures(counts.by_failure) or (served_cold(cold) if cold else ""),
         control=control,
     )
+
+
+def _figure(*, lost: int, cold: int, aborted: bool) -> str:
+    if lost or not (aborted or cold):
+        return f"{count(lost)} lost"
+    return "aborted" if aborted else f"{count(cold)} cold"
+
+
+def _cold(runs: Iterable[Run]) -> int:
+    return sum(len(run.cold) for run in runs)
 
 
 def _section(trial: Trial, *, number: int) -> Section:

@@ -130,7 +130,7 @@ class FleetTable(Table):
     rolls: PositiveInt = 4
     """Replacements in all: half of them to the new release, half back."""
     ready_within: PositiveFloat = 30.0
-    """Seconds an instance may take from its start until it is ready."""
+    """Seconds an instance may take from its start until it is ready, its warmers included."""
     port: Port = 0
     """The first instance's port, the next one's is one more, and so on; 0 takes any that are free."""
     arguments: dict[ServerName, tuple[str, ...]] = {}

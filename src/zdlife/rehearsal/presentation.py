@@ -32,7 +32,7 @@ class Outlets:
 
 
 def present(plan: Plan, order: Order, *, outlets: Outlets) -> int:
-    """Return the exit code of a rehearsal: 0 if nothing was lost, 1 if something was or there is no verdict.
+    """Return the exit code of a rehearsal: 0 if nothing was lost or served cold, 1 if something was, or no verdict.
 
     Raises:
         WrongUse: it cannot be carried out, or the report cannot be written; nothing has begun then.

@@ -1,7 +1,8 @@
 """Turn trials into the one object of `--json`; its keys are a promise to scripts and are only ever added to.
 
 Times are seconds since the run began. `control` is the same object for the run without zdlife, or null.
-`late_arrivals` is `count`, and `worst` in seconds (null when nothing was late), as in the shutdown report.
+`late_arrivals` is `count`, and `worst` in seconds (null when nothing was late), as in the shutdown report. `cold` is
+the same for requests that reached a worker before it was ready, and `known`: whether any instance told when that was.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from zdlife.rehearsal.result import InstanceRun, Kind, Run, Trial
-from zdlife.rehearsal.tally import Tally, by_release, late_arrivals, of_kind, overall, tally, verdict
+from zdlife.rehearsal.tally import Tally, by_release, cold, late_arrivals, of_kind, overall, tally, verdict
 
 
 def record(trials: Sequence[Trial]) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def trial_record(trial: Trial) -> dict[str, Any]:
 
 def run_record(run: Run) -> dict[str, Any]:
     """Return one run."""
-    late = late_arrivals(run)
+    late, early = late_arrivals(run), cold(run)
     return {
         "verdict": verdict(run),
         "server": run.server,
@@ -37,6 +38,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "streams": _counts(of_kind(run, Kind.STREAM)),
         "uploads": _counts(of_kind(run, Kind.UPLOAD)),
         "late_arrivals": {"count": late.count, "worst": late.worst},
+        "cold": {"count": early.count, "worst": early.worst, "known": early.known},
         "instances": [_instance(instance) for instance in run.instances],
         "by_release": {release: _counts(counts) for release, counts in by_release(run).items()},
         "control": None,

@@ -12,8 +12,9 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined
 
+from zdlife.palette import PHASES, RELEASES, Ink
 from zdlife.rehearsal.page import page_of
-from zdlife.rehearsal.palette import LOST, NOTHING_LOST, PHASES, RELEASES, Ink
+from zdlife.rehearsal.palette import LOST, NOTHING_LOST
 from zdlife.rehearsal.result import Trial
 
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
 
+Verdict = Literal["nothing lost", "served cold", "requests lost", "aborted"]
+
 
 class Outcome(StrEnum):
     """How one request ended, as client and application together saw it. Every id has exactly one."""
@@ -40,7 +42,11 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request from its id to its outcome."""
+    """One request from its id to its outcome.
+
+    `cold` is by how many seconds it came before its worker was ready: infinity where that worker never was, None where
+    it was ready, or where nobody knows.
+    """
 
     id: str
     kind: Kind
@@ -53,6 +59,7 @@ class Request:
     instance: str | None = None
     release: str | None = None
     detail: str = ""
+    cold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,10 @@ class PhaseSpan:
 
 @dataclass(frozen=True, slots=True)
 class InstanceRun:
-    """One instance of one release, from its start to its exit."""
+    """One instance of one release, from its start to its exit.
+
+    `arrivals` says by process id when each worker was ready, of an instance that tells.
+    """
 
     name: str
     release: str
@@ -81,6 +91,7 @@ class InstanceRun:
     killed: bool = False
     workers_lost: int = 0
     forced: str | None = None
+    arrivals: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +121,16 @@ class Run:
         return dict(Counter(r.outcome.value for r in self.failed))
 
     @property
-    def verdict(self) -> Literal["nothing lost", "requests lost", "aborted"]:
+    def cold(self) -> tuple[Request, ...]:
+        return tuple(r for r in self.requests if r.cold is not None)
+
+    @property
+    def verdict(self) -> Verdict:
         if self.aborted is not None:
             return "aborted"
-        return "requests lost" if self.failed else "nothing lost"
+        if self.failed:
+            return "requests lost"
+        return "served cold" if self.cold else "nothing lost"
 
 
 def loss_bound(sent: int, *, lost: int) -> float | None:

@@ -209,15 +209,16 @@ class Rehearsal:
     def _judge(self, aborted: str | None) -> Run:
         """Return the run with an outcome for every request, and the findings."""
         fleet, ledger = self.fleet, self.ledger
-        told = ledgers.read({instance.name: instance.ledger for instance in fleet.instances})
+        told = ledgers.read({instance.name: instance.ledger for instance in fleet.instances}, self.clock)
+        lives = tuple(life(instance, self.clock) for instance in fleet.instances)
         requests = verdicts(
             ledger.asked,
             ledger.heard,
             told,
             instances={instance.port: instance.name for instance in fleet.instances},
             releases={instance.name: instance.version for instance in fleet.instances},
+            arrivals={instance.name: instance.arrivals for instance in lives},
         )
-        lives = tuple(life(instance, self.clock) for instance in fleet.instances)
         evidence = Evidence(
             plan=fleet.plan,
             balancer=self.balancer,

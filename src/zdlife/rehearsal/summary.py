@@ -5,6 +5,7 @@ One trial gets a column for each side, so that the eye compares along a row. Sev
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -15,12 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from zdlife.rehearsal.palette import LOST, NOTHING_LOST
-from zdlife.rehearsal.result import Trial
+from zdlife.rehearsal.result import Trial, Verdict
 from zdlife.rehearsal.tally import Tally, overall, tally, together
 from zdlife.rehearsal.wording import NOTHING, count, details, grouped_remarks, sentence, side
-
-WIDE = 130
-"""Columns of a terminal that the whole matrix fits into."""
 
 
 def print_summary(console: Console, *, trials: Sequence[Trial]) -> None:
@@ -41,11 +39,11 @@ def print_summary(console: Console, *, trials: Sequence[Trial]) -> None:
 
 
 def result(trials: Sequence[Trial]) -> RenderableType:
-    """Return the last lines: `0 LOST` at a glance, with its confidence, and the control below it."""
+    """Return the last lines: `0 LOST` or `12 COLD` at a glance, with its confidence, and the control below it."""
     counts = together(trial.run for trial in trials)
     outcome = overall(trials)
     ground = NOTHING_LOST.light if outcome == "nothing lost" else LOST.light
-    badge = "ABORTED" if outcome == "aborted" else f"{count(counts.failed)} LOST"
+    badge = _badge(outcome, trials)
     over = f", over {len(trials)} runs" if len(trials) > 1 else ""
     lines = Table.grid(padding=(0, 2, 0, 0))
     own = f"{side(with_zdlife=trials[0].run.with_zdlife)}:"
@@ -54,6 +52,16 @@ def result(trials: Sequence[Trial]) -> RenderableType:
     if controls:
         lines.add_row("", f"{side(with_zdlife=False)}:", sentence(together(controls)))
     return lines
+
+
+def _badge(outcome: Verdict, trials: Sequence[Trial]) -> str:
+    match outcome:
+        case "aborted":
+            return "ABORTED"
+        case "served cold":
+            return f"{count(sum(len(trial.run.cold) for trial in trials))} COLD"
+        case "nothing lost" | "requests lost":
+            return f"{count(together(trial.run for trial in trials).failed)} LOST"
 
 
 def side_by_side(trial: Trial) -> Table:
@@ -77,15 +85,24 @@ def side_by_side(trial: Trial) -> Table:
 def matrix(trials: Sequence[Trial], *, width: int) -> RenderableType:
     """Return several trials: a row for each, what was lost with and without zdlife side by side.
 
-    Where one table would be folded, the second half of its columns becomes a table of its own.
+    The columns that do not fit become a table of their own.
     """
-    counted = [_SENT, _OK, _LOST]
+    left = [_SENT, _OK, _LOST]
     if any(trial.control is not None for trial in trials):
-        counted.append(_WITHOUT)
-    detailed = [(label, partial(_detail, place)) for place, (label, _) in enumerate(details([]))]
-    if width >= WIDE:
-        return _rows(trials, columns=[*counted, *detailed])
-    return Group(_rows(trials, columns=counted), _rows(trials, columns=detailed))
+        left.append(_WITHOUT)
+    left += [(label, partial(_detail, place)) for place, (label, _) in enumerate(details([]))]
+    tables = []
+    while left:
+        fitting = [n for n in range(1, len(left) + 1) if _breadth(_rows(trials, columns=left[:n])) <= width]
+        many = max(fitting, default=1)
+        tables.append(_rows(trials, columns=left[:many]))
+        left = left[many:]
+    return Group(*tables)
+
+
+def _breadth(table: Table) -> int:
+    """Return how many columns of a terminal a table takes when nothing in it is folded."""
+    return Console(file=io.StringIO(), width=1000).measure(table).maximum
 
 
 def _rows(trials: Sequence[Trial], *, columns: Sequence[Column]) -> Table:

@@ -5,14 +5,12 @@ Nothing is dropped: `sent` is always `ok` plus `failed`, and the parts of a grou
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from zdlife.rehearsal.result import Kind, Outcome, Request, Run, Trial
-
-Verdict = Literal["nothing lost", "requests lost", "aborted"]
+from zdlife.rehearsal.result import Kind, Outcome, Request, Run, Trial, Verdict
 
 UNKNOWN_RELEASE = "unknown"
 """The release of a request that no instance is known to have answered."""
@@ -38,6 +36,18 @@ class Tally:
 class LateArrivals:
     """Requests that arrived after the settle had ended, and how many seconds late the latest of them was."""
 
+    count: int
+    worst: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cold:
+    """Requests that reached a worker before it was ready, and how many seconds before that the earliest of them came.
+
+    `worst` leaves out workers that never were. Unless `known`, no instance told when its workers were ready.
+    """
+
+    known: bool
     count: int
     worst: float | None
 
@@ -82,6 +92,13 @@ def late_arrivals(run: Run) -> LateArrivals:
     return LateArrivals(count=sum(i.late_arrivals for i in run.instances), worst=max(delays, default=None))
 
 
+def cold(run: Run) -> Cold:
+    """Return the requests of all instances together that were served cold."""
+    early = [request.cold for request in run.cold if request.cold is not None and math.isfinite(request.cold)]
+    known = any(instance.arrivals for instance in run.instances)
+    return Cold(known=known, count=len(run.cold), worst=max(early, default=None))
+
+
 def verdict(run: Run) -> Verdict:
     """Return the verdict of one run. A run that sent nothing proves nothing, and counts as aborted."""
     if run.aborted is None and not run.requests:
@@ -92,7 +109,7 @@ def verdict(run: Run) -> Verdict:
 def overall(trials: Sequence[Trial]) -> Verdict:
     """Return the worst verdict among the runs themselves; the controls beside them are meant to lose."""
     verdicts = {verdict(trial.run) for trial in trials}
-    for worst in ("requests lost", "aborted"):
+    for worst in ("requests lost", "aborted", "served cold"):
         if worst in verdicts:
             return worst
     return "nothing lost" if trials else "aborted"

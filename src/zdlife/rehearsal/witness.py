@@ -5,8 +5,8 @@ It stands in front of the application, inside the instances, and is named as the
 they are made of; the rest (probes, lifespan, WebSockets) passes untouched. Standard library only, since a bare
 application is witnessed as well.
 
-A line is `B <unix time> <id>` or `D <unix time> <id> <status>`. All processes of an instance append to one file: so
-short an append is never torn or interleaved (write(2) with O_APPEND).
+A line is `B <unix time> <id> <pid>` or `D <unix time> <id> <status>`. All processes of an instance append to one file:
+so short an append is never torn or interleaved (write(2) with O_APPEND).
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Ledger:
         self._descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
     def begun(self, id: str) -> None:
-        """Record that the application has been given the request."""
-        os.write(self._descriptor, f"B {time.time():.6f} {id}\n".encode())
+        """Record that the application has been given the request, in this process."""
+        os.write(self._descriptor, f"B {time.time():.6f} {id} {os.getpid()}\n".encode())
 
     def done(self, id: str, status: int) -> None:
         """Record that the server has been given the response's last byte."""

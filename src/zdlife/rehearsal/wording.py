@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import ROUND_CEILING, Decimal
 
 from zdlife.rehearsal.result import Kind, Run, Trial, loss_bound
-from zdlife.rehearsal.tally import Tally, exit_codes, late_arrivals, of_kind
+from zdlife.rehearsal.tally import Tally, cold, exit_codes, late_arrivals, of_kind
 
 NOTHING = "–"
 """Stands where there is nothing to count, which is not the same as a zero."""
@@ -41,6 +41,11 @@ def sentence(counts: Tally) -> str:
     share = f" ({percent(counts.failed / counts.sent)})" if counts.failed else ""
     lost = f"{count(counts.failed)} of {count(counts.sent)} lost{share}"
     return f"{lost}; at most {percent(bound)} at 95 % confidence"
+
+
+def served_cold(number: int) -> str:
+    """Return how many requests were served cold, as a clause."""
+    return "1 request was served cold" if number == 1 else f"{count(number)} requests were served cold"
 
 
 def remarks(trial: Trial) -> list[str]:
@@ -90,6 +95,7 @@ def details(runs: Sequence[Run]) -> Iterator[tuple[str, list[str]]]:
     yield "whole streams", [_whole(of_kind(run, Kind.STREAM)) for run in runs]
     yield "whole uploads", [_whole(of_kind(run, Kind.UPLOAD)) for run in runs]
     yield "late arrivals", [_late(run) for run in runs]
+    yield "cold requests", [_cold(run) for run in runs]
     yield "websockets", [coded(run.websockets) or NOTHING for run in runs]
     yield "exit codes", [coded(exit_codes(run)) or NOTHING for run in runs]
 
@@ -102,5 +108,13 @@ def _late(run: Run) -> str:
     if not run.with_zdlife:
         return NOTHING
     late = late_arrivals(run)
-    worst = f" (by up to {late.worst:.1f} s)" if late.worst is not None else ""
-    return f"{count(late.count)}{worst}"
+    return _with_worst(late.count, late.worst)
+
+
+def _cold(run: Run) -> str:
+    early = cold(run)
+    return _with_worst(early.count, early.worst) if early.known else NOTHING
+
+
+def _with_worst(number: int, worst: float | None) -> str:
+    return f"{count(number)} (by up to {worst:.1f} s)" if worst is not None else count(number)

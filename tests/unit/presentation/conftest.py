@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -59,6 +60,7 @@ def fleet(*, rolls: int, instances: int, with_zdlife: bool) -> list[InstanceRun]
                 exit_code=0 if with_zdlife else -15,
                 told_to_stop_at=spans[3].at,
                 clean=with_zdlife,
+                arrivals={len(made) + 1: at + 1.2} if with_zdlife else {},
             )
         )
     return made
@@ -125,6 +127,12 @@ def synthetic(
     )
 
 
+def chilled(run: Run, *seconds: float) -> Run:
+    """Return the run with its first requests served cold: so many seconds before their workers were ready."""
+    early = (replace(request, cold=cold) for request, cold in zip(run.requests, seconds, strict=False))
+    return replace(run, requests=(*early, *run.requests[len(seconds) :]))
+
+
 def film_of(run: Run, *, every: float = 0.25) -> Iterator[Snapshot]:
     """Yield the snapshots that somebody watching that run would have been given."""
     at = 0.0
@@ -159,6 +167,12 @@ def film_of(run: Run, *, every: float = 0.25) -> Iterator[Snapshot]:
 def make_run() -> Callable[..., Run]:
     """The factory of made-up runs."""
     return synthetic
+
+
+@pytest.fixture(scope="session")
+def chill() -> Callable[..., Run]:
+    """What makes requests of a run cold."""
+    return chilled
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from zdlife.rehearsal.live import LiveView, PlainView, draw, view_on
 from zdlife.rehearsal.result import Run, Snapshot
 
 Make = Callable[..., Run]
+Chill = Callable[..., Run]
 Film = Callable[..., Iterator[Snapshot]]
 
 
@@ -112,3 +113,9 @@ def test_each_finished_run_leaves_one_line_on_a_terminal(make_run: Make, make_fi
             view.finish(run)
     assert out.getvalue().count("behind direct, with zdlife: ") == 1
     assert out.getvalue().count("behind direct, without zdlife: ") == 1
+
+
+def test_a_run_that_served_cold_does_not_end_with_a_tick(make_run: Make, make_film: Film, chill: Chill) -> None:
+    ending = plain(chill(make_run(), 0.5), make_film)[-1]
+    assert ending.startswith("✕ gunicorn-sync behind direct, with zdlife: 0 of ")
+    assert ending.endswith("(1 request was served cold)")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from zdlife.rehearsal.record import record
 from zdlife.rehearsal.result import Run, Trial
 
 Make = Callable[..., Run]
+Chill = Callable[..., Run]
 KEYS = {
     "verdict",
     "server",
@@ -19,6 +21,7 @@ KEYS = {
     "streams",
     "uploads",
     "late_arrivals",
+    "cold",
     "instances",
     "by_release",
     "control",
@@ -54,3 +57,16 @@ def test_an_aborted_run_has_all_keys_too(make_run: Make) -> None:
     written = record([Trial(replace(make_run(), requests=(), instances=(), aborted="not ready"))])
     assert written.keys() == KEYS
     assert written["verdict"] == "aborted"
+
+
+def test_requests_that_were_served_cold_are_counted_with_the_worst(make_run: Make, chill: Chill) -> None:
+    written = record([Trial(chill(make_run(), 0.5, 1.25, math.inf))])
+    assert written["verdict"] == "served cold"
+    assert written["cold"] == {"count": 3, "worst": 1.25, "known": True}
+    json.dumps(written, allow_nan=False)
+
+
+def test_none_served_cold_is_told_apart_from_nobody_knowing(make_run: Make) -> None:
+    written = record([Trial(make_run(), make_run(with_zdlife=False))])
+    assert written["cold"] == {"count": 0, "worst": None, "known": True}
+    assert written["control"]["cold"] == {"count": 0, "worst": None, "known": False}

@@ -11,11 +11,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from zdlife.rehearsal.palette import LOST, NOTHING_LOST, PHASES, RELEASES, readable_on
+from zdlife.palette import PHASES, RELEASES, readable_on
+from zdlife.rehearsal.palette import LOST, NOTHING_LOST
 from zdlife.rehearsal.report import render
 from zdlife.rehearsal.result import Run, Trial
 
 Make = Callable[..., Run]
+Chill = Callable[..., Run]
 SVG = "{http://www.w3.org/2000/svg}"
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 
@@ -169,3 +171,10 @@ def test_text_upon_a_colour_can_be_read(ink: object) -> None:
     for ground in (ink.light, ink.dark):  # type: ignore[attr-defined]
         pair = sorted([luminance(ground), luminance(readable_on(ground))])
         assert (pair[1] + 0.05) / (pair[0] + 0.05) >= 4.5
+
+
+def test_cold_requests_are_in_the_headline_on_the_card_and_in_the_table(make_run: Make, chill: Chill) -> None:
+    page = render([Trial(chill(make_run(), 0.5, 1.25), make_run(with_zdlife=False))])
+    assert "<h1>Nothing was lost, but 2 requests were served cold.</h1>" in page
+    assert re.search(r'class="card bad">.*?2 cold</div>', page, re.DOTALL)
+    assert '<th scope="row">cold requests</th><td>2 (by up to 1.2 s)</td><td>–</td>' in page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from zdlife.rehearsal.result import Run, Trial
 from zdlife.rehearsal.summary import print_summary
 
 Make = Callable[..., Run]
+Chill = Callable[..., Run]
 
 
 def summary(*trials: Trial) -> str:
@@ -77,6 +79,8 @@ def test_the_matrix_is_never_cut_off(make_run: Make, width: int) -> None:
     console = Console(file=out, force_terminal=True, color_system=None, width=width, _environ={"TERM": "xterm"})
     print_summary(console, trials=trials)
     assert "…" not in out.getvalue()
+    for label in ("sent", "lost without zdlife", "whole streams", "cold requests", "websockets", "exit codes"):
+        assert label in out.getvalue()
 
 
 def test_what_an_application_said_is_no_markup(make_run: Make) -> None:
@@ -88,3 +92,25 @@ def test_late_arrivals_are_said_with_the_worst(make_run: Make) -> None:
     run = make_run()
     late = replace(run.instances[0], late_arrivals=3, latest_arrival=1.4)
     assert "3 (by up to 1.4 s)" in summary(Trial(replace(run, instances=(late, *run.instances[1:]))))
+
+
+def row(said: str, label: str) -> list[str]:
+    """Return the cells of the row with that label."""
+    [line] = [line for line in said.splitlines() if line.strip().startswith(label)]
+    return re.split(r"\s{2,}", line.strip())[1:]
+
+
+def test_cold_requests_are_a_row_where_the_workers_say_when_they_are_ready(make_run: Make) -> None:
+    assert row(summary(Trial(make_run(), make_run(with_zdlife=False))), "cold requests") == ["0", "–"]
+
+
+def test_cold_requests_are_said_with_the_worst_and_are_no_losses(make_run: Make, chill: Chill) -> None:
+    said = summary(Trial(chill(make_run(), 0.5, 1.25)))
+    assert row(said, "cold requests") == ["2 (by up to 1.2 s)"]
+    assert row(said, "lost") == ["0"]
+    assert said.splitlines()[-1].startswith(" 2 COLD ")
+
+
+def test_a_loss_is_said_before_what_was_served_cold(make_run: Make, chill: Chill) -> None:
+    run = chill(make_run(losing=True), 0.5)
+    assert f" {len(run.failed)} LOST " in summary(Trial(run))

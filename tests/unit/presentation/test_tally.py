@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zdlife.rehearsal.result import Kind, Outcome, Request, Run, Trial
-from zdlife.rehearsal.tally import Tally, by_kind, by_release, exit_codes, late_arrivals, overall, tally, together
+from zdlife.rehearsal.tally import Tally, by_kind, by_release, cold, exit_codes, late_arrivals, overall, tally, together
 from zdlife.rehearsal.wording import failures, grouped_remarks, percent, remarks, sentence
 
 Make = Callable[..., Run]
+Chill = Callable[..., Run]
 
 requests = st.lists(
     st.builds(
@@ -128,3 +130,16 @@ def test_an_instance_without_exit_code_is_counted(make_run: Make) -> None:
     run = make_run()
     members = (replace(run.instances[0], exit_code=None), *run.instances[1:])
     assert exit_codes(replace(run, instances=members)) == {"0": len(members) - 1, "none": 1}
+
+
+def test_a_worker_that_never_was_ready_counts_and_has_no_seconds(make_run: Make, chill: Chill) -> None:
+    assert (cold(chill(make_run(), math.inf)).count, cold(chill(make_run(), math.inf)).worst) == (1, None)
+    assert cold(chill(make_run(), math.inf, 0.5)).worst == 0.5
+
+
+def test_served_cold_is_worse_than_nothing_lost_and_better_than_a_loss(make_run: Make, chill: Chill) -> None:
+    early = chill(make_run(), 0.5)
+    assert overall([Trial(make_run()), Trial(early)]) == "served cold"
+    assert overall([Trial(early), Trial(make_run(losing=True))]) == "requests lost"
+    assert chill(make_run(losing=True), 0.5).verdict == "requests lost"
+    assert replace(early, aborted="not ready").verdict == "aborted"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 
 from zdlife.rehearsal.findings import Evidence, findings, settle_to_outlast
 from zdlife.rehearsal.ledger import Heard, Told
-from zdlife.rehearsal.plan import App, Plan, Times
+from zdlife.rehearsal.plan import App, BalancerName, Plan, Times
 from zdlife.rehearsal.result import InstanceRun, Kind, Outcome, PhaseSpan, Request
 
 TIMES = Times(settle=2.0, settle_quiet=0.5, settle_max=2.0, drain=4.0, cleanup=1.0, grace=10.0)
@@ -145,3 +146,47 @@ def test_a_load_that_was_late_itself_is_told() -> None:
     late = evidence(request("1", 5.0, Outcome.OK))
     (finding,) = findings(replace(late, heard={"1": Heard(6.0, 6.1, Outcome.OK)}))
     assert finding.startswith("the load itself was up to 1.0 s late, once")
+
+
+def cold(id: str, seconds: float, *, of: str = "shop-new-1") -> Request:
+    return replace(request(id, 5.0, Outcome.OK, of=of), cold=seconds)
+
+
+def test_requests_that_were_served_cold_are_one_sentence_on_the_worst_worker() -> None:
+    early = evidence(cold("1", 0.4, of="shop-old-1"), cold("2", 1.36), request("3", 5.0, Outcome.OK))
+    (finding,) = findings(early)
+    assert finding.startswith(
+        "2 requests were served cold, at worst by a worker of shop-new-1, 1.4 s before it was ready"
+    )
+
+
+def test_a_worker_that_never_was_ready_is_worse_than_one_that_was_later() -> None:
+    (finding,) = findings(evidence(cold("1", 1.4, of="shop-old-1"), cold("2", math.inf)))
+    assert "at worst by a worker of shop-new-1 that never was ready" in finding
+
+
+@pytest.mark.parametrize(
+    ("balancer", "plan", "expected"),
+    [
+        pytest.param("direct", PLAN, "lifespan of an ASGI application", id="a worker that was replaced"),
+        pytest.param("nginx", PLAN, "put an instance on its list once it is ready", id="a balancer that does not ask"),
+        pytest.param(
+            "direct",
+            PLAN.model_copy(update={"app": App(asgi="shop:app", health="/")}),
+            "the plan takes / for the answer that an instance is ready: let health in [app] be /readyz",
+            id="a health path that says nothing of readiness",
+        ),
+        pytest.param(
+            "direct",
+            PLAN.model_copy(update={"app": App(asgi="shop:app", env={"ZDLIFE_READY_WORKERS": "1"})}),
+            "with ZDLIFE_READY_WORKERS an instance is ready before all of its workers are",
+            id="an instance that does not wait for all",
+        ),
+    ],
+)
+def test_what_is_to_be_done_about_cold_requests_depends_on_why_they_came(
+    balancer: BalancerName, plan: Plan, expected: str
+) -> None:
+    (finding,) = findings(replace(evidence(cold("1", 1.4)), balancer=balancer, plan=plan))
+    assert finding.startswith("1 request was served cold")
+    assert expected in finding

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from zdlife.rehearsal.judge import TOO_FEW, too_few, verdicts, weigh
-from zdlife.rehearsal.ledger import Asked, Heard, Told
+from zdlife.rehearsal.judge import TOO_FEW, coldness, too_few, verdicts, weigh
+from zdlife.rehearsal.ledger import Asked, Beginning, Heard, Told
 from zdlife.rehearsal.result import Kind, Outcome, Request
 
 NEVER, BEGUN = Told(), Told(begun=1, instance="shop-old-1")
@@ -51,7 +53,14 @@ def asked(*ids: str) -> dict[str, Asked]:
 
 
 def judged(ids: dict[str, Asked], heard: dict[str, Heard], told: dict[str, Told] | None = None) -> tuple[Request, ...]:
-    return verdicts(ids, heard, told or {}, instances={8001: "shop-old-1"}, releases={"shop-old-1": "1"})
+    return verdicts(
+        ids,
+        heard,
+        told or {},
+        instances={8001: "shop-old-1"},
+        releases={"shop-old-1": "1"},
+        arrivals={"shop-old-1": {41: 10.0}},
+    )
 
 
 def test_nothing_is_dropped_from_the_count() -> None:
@@ -85,3 +94,34 @@ def test_too_few_requests_without_a_loss_are_no_verdict() -> None:
 
 def test_a_loss_is_a_loss_however_few_were_sent() -> None:
     assert too_few(judged(asked("1"), {"1": Heard(1.0, 2.0, Outcome.RESET)})) is None
+
+
+def begun(*beginnings: tuple[int, float], of: str = "shop-old-1") -> Told:
+    """Return what the application says of a request that these processes began at these moments."""
+    return Told(begun=len(beginnings), beginnings=[Beginning(of, pid, at) for pid, at in beginnings])
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        pytest.param(begun((41, 10.5)), None, id="after its worker was ready"),
+        pytest.param(begun((41, 8.5)), 1.5, id="before its worker was ready"),
+        pytest.param(begun((41, 9.98)), None, id="at the same moment"),
+        pytest.param(begun((42, 10.5)), math.inf, id="in a worker that never was"),
+        pytest.param(begun((41, 8.5), (41, 10.5)), 1.5, id="twice, and the first time too early"),
+        pytest.param(begun((41, 8.5), of="bare-1"), None, id="in an instance that does not tell"),
+        pytest.param(Told(begun=1, instance="shop-old-1"), None, id="in a process that nobody wrote down"),
+        pytest.param(NEVER, None, id="not at all"),
+    ],
+)
+def test_a_request_is_cold_that_reached_a_worker_before_it_was_ready(told: Told, expected: float | None) -> None:
+    assert coldness(told, {"shop-old-1": {41: 10.0}, "bare-1": {}}) == expected
+
+
+def test_a_request_that_was_served_cold_ended_as_it_did_all_the_same() -> None:
+    (request,) = judged(asked("1"), {"1": Heard(9.0, 9.1, Outcome.OK)}, {"1": begun((41, 9.0))})
+    assert (request.outcome, request.cold) == (Outcome.OK, 1.0)
+
+
+def test_a_request_that_was_served_cold_is_told_however_few_were_sent() -> None:
+    assert too_few(judged(asked("1"), {"1": Heard(9.0, 9.1, Outcome.OK)}, {"1": begun((41, 9.0))})) is None

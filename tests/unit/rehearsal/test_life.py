@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from zdlife.rehearsal.clock import Clock
-from zdlife.rehearsal.life import read_reports, told_phases
+from zdlife.rehearsal.life import arrivals_of, read_reports, told_phases
 from zdlife.rehearsal.result import PhaseSpan
 
 CLOCK = Clock(began=0.0, began_unix=1000.0)
@@ -66,3 +66,18 @@ def test_lines_that_are_no_report_are_passed_over(tmp_path: Path) -> None:
     file.write_text('{"kind": "else"}\nnonsense\n' + json.dumps(report(1, 2, 5, 7, 8, 9)) + "\n[1]\n")
     assert len(read_reports(file)) == 1
     assert read_reports(tmp_path / "none") == []
+
+
+def arrival(pid: int, at: float) -> dict[str, Any]:
+    return {"kind": "arrival", "pid": pid, "at": 1000.0 + at}
+
+
+def test_every_worker_says_when_it_was_ready_and_so_does_the_one_in_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    lines = (arrival(41, 2.0), arrival(42, 2.5), arrival(43, 7.0), report(1, 2, 5, 7, 8, 9))
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert arrivals_of(read_reports(file), CLOCK) == {41: 2.0, 42: 2.5, 43: 7.0}
+
+
+def test_an_instance_that_reports_no_arrival_says_nothing_of_its_workers() -> None:
+    assert arrivals_of([report(1, 2, 5, 7, 8, 9)], CLOCK) == {}

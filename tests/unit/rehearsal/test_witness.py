@@ -7,15 +7,18 @@ import os
 import threading
 from collections.abc import Iterable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from wsgiref.util import FileWrapper
 
 import pytest
 
+from zdlife.rehearsal.clock import Clock
 from zdlife.rehearsal.ledger import Told, read
 from zdlife.rehearsal.witness import Ledger, WitnessASGI, WitnessWSGI, load
 
+CLOCK = Clock()
 HEADERS = [(b"host", b"x"), (b"x-rehearsal-id", b"000007")]
 
 
@@ -25,7 +28,9 @@ def file(tmp_path: Path) -> Path:
 
 
 def told(file: Path) -> Told | None:
-    return read({"shop-old-1": file}).get("000007")
+    """Return what the ledger says, but for which process it was."""
+    found = read({"shop-old-1": file}, CLOCK).get("000007")
+    return found and replace(found, beginnings=[])
 
 
 async def silent() -> dict[str, Any]:
@@ -179,9 +184,10 @@ def test_lines_of_many_threads_and_processes_stay_whole(file: Path) -> None:
     for thread in threads:
         thread.join()
     assert os.waitpid(child, 0)[1] == 0
-    entries = read({"shop-old-1": file})
+    entries = read({"shop-old-1": file}, CLOCK)
     assert len(entries) == 1000
     assert all(entry.begun == entry.done == 1 for entry in entries.values())
+    assert {entry.beginnings[0].pid for entry in entries.values()} == {os.getpid(), child}
 
 
 def test_a_target_may_be_an_attribute_of_an_attribute() -> None:
