@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import threading
@@ -17,18 +16,20 @@ from zdlife.errors import BudgetError
 from zdlife.machine.budget import limits_of, misfits
 from zdlife.machine.checks import CheckRule, Kind
 from zdlife.machine.phases import Effect, Event, Machine, Phase, Reading
-from zdlife.machine.readiness import Standing
 from zdlife.machine.warming import WarmerRule
 from zdlife.process import report
-from zdlife.process.board import Board, Seat
+from zdlife.process.account import Account
+from zdlife.process.board import Board
 from zdlife.process.hooks import Hooks
 from zdlife.process.host import Host
 from zdlife.process.inflight import InFlight, describe
 from zdlife.process.latch import Latch
 from zdlife.process.monitor import Monitor
-from zdlife.process.presence import Presence
+from zdlife.process.presence import Presence, about
 from zdlife.process.pulse import Pulse
 from zdlife.process.readiness import Readiness, arrival
+from zdlife.process.report import LateArrivals
+from zdlife.process.seat import Seat
 from zdlife.release import Release
 from zdlife.settings import Settings, load_settings
 
@@ -58,7 +59,6 @@ class Lifecycle:
         self.settings = settings or load_settings()
         self.release = release or self.settings.release()
         self.inflight = InFlight(request_id_header=self.settings.request_id_header)
-        self.late = report.LateArrivals()
         self.board = Board.anonymous()
         self.host: Host | None = None
         self.hooks = Hooks()
@@ -74,7 +74,7 @@ class Lifecycle:
         self._leaving = False
         self._seat: Seat | None = None
         self._monitor: Monitor | None = None
-        self._cut: list[dict[str, Any]] = []
+        self._account = Account()
         self._queue_deadline = inf
         self._signalled_at: float | None = None
         self._is_ready = threading.Event()
@@ -88,14 +88,13 @@ class Lifecycle:
 
     @property
     def phase(self) -> Phase:
-        """Where this instance stands, as far as this process knows."""
-        own = self._machine.state.phase
-        return own if own.leaving or not self.board.phase.leaving else self.board.phase
+        """Where this worker stands, or its instance where that leaves and this worker has not heard yet."""
+        return self.presence.phase
 
     @property
     def ready(self) -> bool:
         """Whether this instance is welcome to requests; False from the moment a stop signal arrives."""
-        return self.standing(monotonic()).ready
+        return self.presence.standing(monotonic()).ready
 
     @property
     def leaving(self) -> bool:
@@ -258,28 +257,13 @@ class Lifecycle:
         """Return this process's place among its siblings, as far as it is known."""
         return Presence(
             self.readiness,
+            machine=self._machine,
             board=self.board,
             seat=self._seat,
-            about=self._about(),
+            about=about(self.release, self.settings, self.host),
             pulse=None if loop is None else Pulse(loop, monotonic()),
-            own=self._own_phase,
-            at_least=self.settings.ready_workers,
+            conducted=self.host is not None and self.host.conducted,
         )
-
-    def _about(self) -> dict[str, Any]:
-        """Return what is told of this instance to whoever looks at it, and stays the same for as long as it lives."""
-        limits, host = self._limits, self.host
-        server = None if host is None or host.conducted else host.deadline  # A master sees to its own.
-        return {
-            **self.release.as_dict(),
-            "environment": self.release.environment,
-            "server": "none" if host is None else host.name,
-            "at_least": self.settings.ready_workers,
-            "budget": {
-                **{name: getattr(limits, name) for name in ("grace", "settle", "settle_max", "drain", "cleanup")},
-                "misfits": [found.message for found in misfits(limits, server=server)],
-            },
-        }
 
     def loaded(self) -> None:
         """Say that the application is loaded; the warmers and the checks begin, and with none of them it is ready.
@@ -342,12 +326,17 @@ class Lifecycle:
     def _longest_end(self) -> float:
         return self.settings.drain + self.settings.cleanup + 0.5
 
+    @property
+    def late(self) -> LateArrivals:
+        """The requests that arrived after the settle."""
+        return self._account.late
+
     def arrived_late(self, subject: Any, peer: str | None) -> None:
         """Count a request that arrives while leaving, if the settle is over; `subject` as for `InFlight.begin`."""
         ended = self.board.settle_ended_at
         if ended is not None:
             method, route, _ = describe(subject, self.settings.request_id_header)
-            self.late.add(delay=monotonic() - ended, peer=peer, method=method, route=route)
+            self._account.late.add(delay=monotonic() - ended, peer=peer, method=method, route=route)
 
     def wait_until_warm(self) -> None:
         """Return once this worker may accept: where its instance serves already, not before it is warm or leaves."""
@@ -362,42 +351,6 @@ class Lifecycle:
     def _reassure(self) -> None:
         assert self.host is not None
         self.host.reassure()
-
-    # What the instance answers.
-
-    def standing(self, now: float) -> Standing:
-        """Return the answer of the whole instance at `now` (monotonic seconds), from memory; any worker gives it."""
-        return self.presence.standing(now, leaving=self._leaving_since())
-
-    @property
-    def instance_phase(self) -> Phase:
-        """Where the whole instance stands, whichever worker is asked."""
-        if self._leaving_since() is not None:
-            return self.phase if self.phase.leaving else Phase.SETTLING
-        if self.board.ready_at is not None:
-            return Phase.READY
-        return Phase.STARTING if self._machine.state.phase is Phase.STARTING else Phase.WARMING
-
-    def _own_phase(self) -> tuple[Phase, float]:
-        """Where this worker stands; one that is recycled goes on speaking for its instance (phases, rule 8)."""
-        state = self._machine.state
-        return (Phase.READY if state.ready else state.phase), state.since
-
-    def _leaving_since(self) -> tuple[Phase, float] | None:
-        """The phase of an instance that leaves and since when; None while it stays, whatever this worker does."""
-        state = self._machine.state
-        asked_at = self.board.asked_at or state.asked_at
-        if asked_at is None:
-            alone = self._seat is None and state.phase.leaving and not state.ready
-            return (state.phase, state.since) if alone else None
-        phase = self.phase
-        return (phase if phase.leaving else Phase.SETTLING), asked_at
-
-    def timeline(self) -> tuple[tuple[Phase, float], ...]:
-        """Return the phases that this instance has come to, and when (monotonic seconds); the last is the present."""
-        if self.host is not None and self.host.conducted:
-            return tuple(self.board.entered())
-        return self._machine.entered
 
     # The machine's surroundings, in the monitor's thread.
 
@@ -501,11 +454,7 @@ class Lifecycle:
             os._exit(0 if self._machine.state.forced is None else 1)
 
     def _name_the_cut(self) -> None:
-        for piece in self.inflight.pieces(monotonic(), stacks=True):
-            named = piece.as_dict()
-            self._cut.append(named)
-            what = " ".join(filter(None, (piece.kind, piece.id, piece.method, piece.route)))
-            logger.error("cut off after %.1f s: %s", piece.age, what, extra={"zdlife": named})
+        self._account.name_the_cut(self.inflight, monotonic())
         if self.host is not None and self.host.conducted:
             self._leave_note()  # At once: the master may kill this process before it comes to its report.
 
@@ -534,8 +483,8 @@ class Lifecycle:
                 reading=self._read(),
                 release=self.release,
                 server=self.host.name,
-                late=self.late,
-                cut=self._cut,
+                late=self._account.late,
+                cut=self._account.cut,
                 lost_workers=self.board.lost_workers,
             ),
             to=self.settings.report,
@@ -549,17 +498,8 @@ class Lifecycle:
                 self.board.remove()
 
     def _leave_note(self) -> None:
-        """Tell the master what this worker cut and what came late; fewer of each rather than nothing."""
         assert self._seat is not None
-        late = self.late.as_dict()
-        for most in (report.REMEMBERED, 8, 2, 0):
-            note = {
-                "late": {**late, "arrivals": late["arrivals"][:most]},
-                "cut": self._cut[:most],
-                "forced": self._machine.state.forced,
-            }
-            if self._seat.leave_note(json.dumps(note, separators=(",", ":")).encode()):
-                return
+        self._account.leave_note(self._seat, forced=self._machine.state.forced)
 
     def _check_budget(self, host: Host) -> None:
         for found in misfits(self._limits, server=host.deadline):

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from zdlife.machine.phases import Phase
-from zdlife.process.board import ROWS, SEATS, Board, Seat
+from zdlife.process.board import Board
+from zdlife.process.layout import ROWS, SEATS
+from zdlife.process.seat import Seat
 
 ENVIRON = {"wsgi.version": (1, 0), "REQUEST_METHOD": "GET", "PATH_INFO": "/"}
 

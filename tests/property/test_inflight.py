@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from zdlife.process.board import Board, Seat
+from zdlife.process.board import Board
 from zdlife.process.inflight import InFlight
+from zdlife.process.seat import Seat
 
 ENVIRON = {"wsgi.version": (1, 0), "REQUEST_METHOD": "GET", "PATH_INFO": "/"}
 KINDS = st.sampled_from(["request", "websocket", "work"])

@@ -19,7 +19,9 @@ from zdlife import Lifecycle, Phase, Settings
 from zdlife.errors import BudgetError
 from zdlife.machine.budget import ServerDeadline
 from zdlife.machine.phases import Event
-from zdlife.process.board import NOTE_BYTES, Board, Seat
+from zdlife.process.board import Board
+from zdlife.process.layout import NOTE_BYTES
+from zdlife.process.seat import Seat
 
 ENVIRON = {"wsgi.version": (1, 0), "REQUEST_METHOD": "GET", "PATH_INFO": "/slow", "HTTP_X_REQUEST_ID": "r-1"}
 

@@ -147,7 +147,7 @@ def test_a_probe_that_fails_in_itself_is_answered_all_the_same(
     def broken(_: float) -> Any:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr(life, "standing", broken)
+    monkeypatch.setattr(life.presence, "standing", broken)
     found = answer(life, "/readyz", "GET")
 
     assert (found.status, told(found)) == (500, {"status": "fail", "reasons": ["zdlife"]})

@@ -56,7 +56,7 @@ def livez(life: Lifecycle, access: Access) -> Answer:
 
 def readyz(life: Lifecycle, access: Access) -> Answer:
     """Green while requests are welcome; otherwise 503, with the reasons."""
-    standing = life.standing(monotonic())
+    standing = life.presence.standing(monotonic())
     return _health(life, standing.status, standing.reasons, access)
 
 
@@ -124,7 +124,7 @@ def _health(life: Lifecycle, status: Status, reasons: tuple[Reason, ...], access
     wall = time.time() - monotonic()
     body = {
         "status": status.value,
-        "phase": life.instance_phase.value,
+        "phase": life.presence.instance_phase.value,
         "reasons": [reason.word for reason in reasons],
         "since": {reason.word: _iso(wall + reason.since) for reason in reasons},
         "release": life.release.as_dict(),

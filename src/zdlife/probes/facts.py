@@ -17,7 +17,8 @@ from zdlife.lifecycle import Lifecycle
 from zdlife.machine.phases import Phase
 from zdlife.machine.readiness import Reason, Standing, Surroundings, WorkerView, instance
 from zdlife.process import siblings
-from zdlife.process.board import Board, Seat
+from zdlife.process.board import Board
+from zdlife.process.seat import Seat
 from zdlife.version import __version__
 
 MOST_IN_FLIGHT = 50
@@ -49,9 +50,9 @@ def of(life: Lifecycle) -> Facts:
     return _facts(
         now,
         about=life.presence.about,
-        phase=life.instance_phase,
-        timeline=life.timeline(),
-        standing=life.standing(now),
+        phase=life.presence.instance_phase,
+        timeline=life.presence.timeline(),
+        standing=life.presence.standing(now),
         members=members,
         expected=board.expected,
         counts=lost,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Literal
 
-from zdlife.process.board import ERRAND_WORDS, ERRANDS, MOST_ERRANDS, Board, process_lives
+from zdlife.process.board import Board, process_lives
+from zdlife.process.layout import ERRAND_WORDS, ERRANDS, MOST_ERRANDS
 
 
 class Errands:

@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from zdlife.process.board import Seat
+    from zdlife.process.seat import Seat
 
 Kind = Literal["request", "websocket", "work"]
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from zdlife.machine.phases import Phase
 from zdlife.machine.readiness import Reason, Verdict, WorkerView
-from zdlife.process.board import Board, Seat, process_lives
+from zdlife.process.board import Board, process_lives
+from zdlife.process.seat import Seat
 
 LATE_AFTER = 1.0
 """Seconds without a beat after which it is looked whether the worker's process is still there."""

@@ -12,9 +12,9 @@ from typing import Any
 from zdlife.errors import WarmingStopped, WrongUse
 from zdlife.machine import warming
 from zdlife.machine.warming import Warmer, WarmerRule, WarmerState, Warmth
-from zdlife.process.board import MOST_ERRANDS
 from zdlife.process.calls import Call, Caller, InLoop, InThread, is_async, why
 from zdlife.process.errands import Errands
+from zdlife.process.layout import MOST_ERRANDS
 
 logger = logging.getLogger("zdlife.warmers")
 ASK_AGAIN = 0.25

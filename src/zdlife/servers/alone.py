@@ -11,8 +11,9 @@ from time import monotonic, sleep
 
 from zdlife.machine.budget import ServerDeadline
 from zdlife.machine.phases import Event
-from zdlife.process.board import Seat, process_lives
+from zdlife.process.board import process_lives
 from zdlife.process.listener import is_lent, queued, stop_new_connections
+from zdlife.process.seat import Seat
 from zdlife.process.signals import Tap
 
 SIBLINGS_ARE_ASKED_WITHIN = 0.5

@@ -21,8 +21,9 @@ from zdlife.machine.budget import ServerDeadline, limits_of, misfits
 from zdlife.machine.phases import Effect, Event, Machine, Phase, Reading
 from zdlife.machine.readiness import Surroundings, instance
 from zdlife.process import report
-from zdlife.process.board import Board, Seat
+from zdlife.process.board import Board
 from zdlife.process.listener import is_lent, queued, stop_new_connections
+from zdlife.process.seat import Seat
 from zdlife.process.siblings import views
 from zdlife.servers.workers import place
 from zdlife.settings import Settings

@@ -18,8 +18,8 @@ from socket import socket
 
 from zdlife.lifecycle import Lifecycle
 from zdlife.machine.phases import Event
-from zdlife.process.board import Seat
 from zdlife.process.listener import listening_sockets
+from zdlife.process.seat import Seat
 from zdlife.servers.alone import Sibling
 from zdlife.servers.spawned import begin_spawned, is_spawned, sit_down
 

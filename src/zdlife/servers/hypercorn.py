@@ -17,7 +17,7 @@ from typing import Any
 
 from zdlife.lifecycle import Lifecycle
 from zdlife.machine.phases import Event
-from zdlife.process.board import Seat
+from zdlife.process.seat import Seat
 from zdlife.servers.granian import Granian
 from zdlife.servers.spawned import begin_spawned, is_spawned, sit_down
 

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from zdlife.errors import BoardError
 from zdlife.lifecycle import Lifecycle
-from zdlife.process.board import SEATS, Board, Seat, process_lives
+from zdlife.process.board import Board, process_lives
 from zdlife.process.host import Host
+from zdlife.process.layout import SEATS
+from zdlife.process.seat import Seat
 
 logger = logging.getLogger("zdlife.servers")
 _NAME = re.compile(r"zdlife-\d+-(\d+)-\d+\.board")

@@ -18,7 +18,7 @@ from typing import Any
 from zdlife.lifecycle import Lifecycle
 from zdlife.machine.budget import ServerDeadline
 from zdlife.machine.phases import Event
-from zdlife.process.board import Seat
+from zdlife.process.seat import Seat
 from zdlife.servers.alone import Sibling
 from zdlife.servers.spawned import begin_spawned, is_spawned, sit_down
 

@@ -23,7 +23,8 @@ from typing import Any, Final
 from zdlife.lifecycle import Lifecycle
 from zdlife.machine.budget import ServerDeadline
 from zdlife.machine.phases import Event
-from zdlife.process.board import Board, Seat
+from zdlife.process.board import Board
+from zdlife.process.seat import Seat
 from zdlife.servers.alone import Alone
 from zdlife.servers.uvicorn import Uvicorn
 

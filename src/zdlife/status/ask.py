@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from zdlife.errors import BoardError, WrongUse
 from zdlife.probes.wording import Facts, clean, duration
-from zdlife.process.board import MAGIC, SIZE_BYTES, Board
+from zdlife.process.board import Board
+from zdlife.process.layout import MAGIC, SIZE_BYTES
 
 PORT_VARIABLE = "ZDLIFE_MANAGEMENT_PORT"
 PATIENCE = 2.0

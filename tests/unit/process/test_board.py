@@ -14,7 +14,9 @@ import pytest
 
 from zdlife.errors import BoardError
 from zdlife.machine.phases import Phase
-from zdlife.process.board import NOTE_BYTES, ROWS, SEATS, SIZE_BYTES, Board, Seat, process_lives
+from zdlife.process.board import Board, process_lives
+from zdlife.process.layout import NOTE_BYTES, ROWS, SEATS, SIZE_BYTES
+from zdlife.process.seat import Seat
 
 ENVIRON = {"wsgi.version": (1, 0), "REQUEST_METHOD": "GET", "PATH_INFO": "/cart", "HTTP_X_REQUEST_ID": "r-1"}
 SCOPE = {"type": "http", "method": "PUT", "path": "/cart", "headers": [(b"host", b"a"), (b"x-request-id", b"r-2")]}

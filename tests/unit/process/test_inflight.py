@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from zdlife.process.board import Board, Seat
+from zdlife.process.board import Board
 from zdlife.process.inflight import InFlight, Piece, describe
+from zdlife.process.seat import Seat
 
 SCOPE: dict[str, Any] = {"type": "http", "method": "GET", "path": "/orders/7", "headers": [(b"X-Request-ID", b"r-1")]}
 ENVIRON: dict[str, Any] = {"wsgi.version": (1, 0), "REQUEST_METHOD": "POST", "PATH_INFO": "/buy"}

@@ -16,7 +16,9 @@ from zdlife import Lifecycle, Phase
 from zdlife.machine.checks import Status
 from zdlife.machine.readiness import Reason, Verdict
 from zdlife.process import siblings
-from zdlife.process.board import FACTS_BYTES, Board, Seat
+from zdlife.process.board import Board
+from zdlife.process.layout import FACTS_BYTES
+from zdlife.process.seat import Seat
 
 ANOTHER = 1
 """A process that surely lives, and is not this one."""
@@ -153,13 +155,15 @@ def test_every_worker_gives_the_same_answer() -> None:
     life.loaded()
     reach(Phase.READY, life)
 
-    assert [reason.word for reason in life.standing(monotonic()).reasons] == ["starting", "workers"]
+    assert [reason.word for reason in life.presence.standing(monotonic()).reasons] == ["starting", "workers"]
     speak(other, Verdict(), release=alike(life, other))
-    assert life.standing(monotonic()).status is Status.PASS
-    assert life.instance_phase is Phase.READY or eventually(lambda: life.instance_phase is Phase.READY)
+    assert life.presence.standing(monotonic()).status is Status.PASS
+    assert life.presence.instance_phase is Phase.READY or eventually(
+        lambda: life.presence.instance_phase is Phase.READY
+    )
 
     speak(other, Verdict((Reason("check:db", 1.0),)), release=alike(life, other))
-    assert [reason.word for reason in life.standing(monotonic()).reasons] == ["check:db", "workers"]
+    assert [reason.word for reason in life.presence.standing(monotonic()).reasons] == ["check:db", "workers"]
     assert not life.ready
 
 
@@ -167,11 +171,11 @@ def test_an_instance_is_warming_until_enough_workers_are_able() -> None:
     board = Board.anonymous()
     board.expect(2)
     life = begun(board)
-    assert life.instance_phase is Phase.STARTING
+    assert life.presence.instance_phase is Phase.STARTING
     life.loaded()
     reach(Phase.READY, life)
 
-    assert life.instance_phase is Phase.WARMING
+    assert life.presence.instance_phase is Phase.WARMING
 
 
 def test_a_worker_of_an_instance_that_serves_already_accepts_only_when_it_is_warm() -> None:
@@ -224,7 +228,7 @@ def test_taken_out_by_hand_it_is_unready_until_it_is_put_back() -> None:
     life.loaded()
     reach(Phase.READY, life)
     life.take_out()
-    assert [reason.word for reason in life.standing(monotonic()).reasons] == ["manual"]
+    assert [reason.word for reason in life.presence.standing(monotonic()).reasons] == ["manual"]
 
     life.put_back()
 

@@ -13,9 +13,10 @@ import pytest
 from support import eventually
 from zdlife.errors import WarmingStopped, WrongUse
 from zdlife.machine.warming import WarmerRule, WarmerState, Warmth
-from zdlife.process.board import MOST_ERRANDS, Board
+from zdlife.process.board import Board
 from zdlife.process.calls import PrivateLoop
 from zdlife.process.errands import Errands
+from zdlife.process.layout import MOST_ERRANDS
 from zdlife.process.warmers import Warm, Warmers, hit_rate
 
 

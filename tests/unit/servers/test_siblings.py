@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from zdlife.machine.phases import Event
-from zdlife.process.board import Board, Seat
+from zdlife.process.board import Board
+from zdlife.process.seat import Seat
 from zdlife.servers import alone
 from zdlife.servers.alone import Alone, Sibling
 

@@ -12,7 +12,8 @@ import pytest
 from support.facts import status
 from support.management import ManagementPort
 from zdlife.errors import WrongUse
-from zdlife.process.board import MAGIC, SIZE_BYTES, Board
+from zdlife.process.board import Board
+from zdlife.process.layout import MAGIC, SIZE_BYTES
 from zdlife.status.ask import Address, address_of, ask, of_page
 
 
