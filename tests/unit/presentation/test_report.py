@@ -6,11 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from support.pages import Outline
 from zdlife.palette import PHASES, RELEASES, readable_on
 from zdlife.rehearsal.palette import LOST, NOTHING_LOST
 from zdlife.rehearsal.report import render
@@ -19,40 +19,6 @@ from zdlife.rehearsal.result import Run, Trial
 Make = Callable[..., Run]
 Chill = Callable[..., Run]
 SVG = "{http://www.w3.org/2000/svg}"
-VOID = {"meta", "link", "br", "hr", "img", "input"}
-
-
-class Outline(HTMLParser):
-    """What is in a page: its ids, its tags, whatever it would fetch, and whether every tag is closed."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.ids: list[str] = []
-        self.tags: Counter[str] = Counter()
-        self.fetched: list[str] = []
-        self.open: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        if tag not in VOID:
-            self.open.append(tag)
-        self._read(attrs)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        self._read(attrs)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def _read(self, attrs: list[tuple[str, str | None]]) -> None:
-        for name, value in attrs:
-            if name == "id":
-                self.ids.append(value or "")
-            if name in {"src", "srcset", "data", "href", "xlink:href", "action"} and not (value or "").startswith("#"):
-                self.fetched.append(value or "")
-            assert not name.startswith("on"), "no page of ours runs anything"
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +39,7 @@ def drawings(page: str) -> list[ET.Element]:
 
 def test_the_page_fetches_nothing_and_runs_nothing(page: str) -> None:
     outline = Outline(page)
-    assert outline.fetched == []
+    assert outline.links == []
     assert not outline.tags.keys() & {"script", "iframe", "object", "embed", "link", "img", "image", "base"}
     assert "@import" not in page
     assert re.findall(r"url\((?!#)", page) == []

@@ -7,58 +7,15 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from html.parser import HTMLParser
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 import pytest
 
 from support.facts import HOSTILE, SITUATIONS, check, said, status, worker
+from support.pages import Outline
 from zdlife.palette import BAD, CAUTION, GOOD, PHASES, RELEASES
 from zdlife.probes.page import render
-
-VOID = {"meta", "link", "br", "hr", "img", "input"}
-
-
-class Outline(HTMLParser):
-    """What is in a page: its text, its ids, its tags, its links, and whether every tag is closed."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.ids: list[str] = []
-        self.tags: Counter[str] = Counter()
-        self.links: list[str] = []
-        self.meta: dict[str, str] = {}
-        self.labels: list[str] = []
-        self.open: list[str] = []
-        self.words: list[str] = []
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        if tag not in VOID:
-            self.open.append(tag)
-        given = {name: value or "" for name, value in attrs}
-        assert not any(name.startswith("on") for name in given), "no page of ours runs anything"
-        self.ids += [given["id"]] if "id" in given else []
-        self.links += [given[name] for name in ("src", "href", "action", "data") if name in given]
-        self.labels += [given[name] for name in ("aria-label", "title") if name in given]
-        if "http-equiv" in given:
-            self.meta[given["http-equiv"]] = given["content"]
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.words.append(data.strip())
-
-    @property
-    def text(self) -> str:
-        return " ".join(word for word in self.words if word)
 
 
 @pytest.fixture(params=SITUATIONS)

@@ -5,21 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from support import eventually
 from zdlife.process.calls import Call, Caller, InLoop, InThread, PrivateLoop, is_async, why
-
-
-@pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    private = PrivateLoop()
-    yield private.get()
-    private.stop()
-    eventually(private.get().is_closed)
 
 
 @pytest.fixture(params=["thread", "loop"])

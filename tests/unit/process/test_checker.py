@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,20 +12,15 @@ import pytest
 from support import eventually
 from zdlife.errors import WrongUse
 from zdlife.machine.checks import Caution, CheckRule, CheckState, Status, colour
-from zdlife.process.calls import PrivateLoop
 from zdlife.process.checker import MOST_LEAVING_THREADS, MOST_OUT, Checker
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _private() -> Iterator[None]:
-    """End the loop in which async functions are called, when the last test has used it."""
-    loop = private.get()
-    yield
-    private.stop()
-    eventually(loop.is_closed)
+loops: list[asyncio.AbstractEventLoop] = []
 
 
-private = PrivateLoop()
+@pytest.fixture(autouse=True)
+def _loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Have async functions called in the module's loop."""
+    loops[:] = [loop]
 
 
 clock = [0.0]
@@ -36,7 +31,7 @@ class Turning:
 
     def __init__(self, function: Callable[[], Any], **rule: Any) -> None:
         self.woken = threading.Event()
-        self.checker = Checker(loop_of=private.get, wake=self.woken.set)
+        self.checker = Checker(loop_of=lambda: loops[0], wake=self.woken.set)
         self.rule = CheckRule("db", **rule)
         self.checker.add(self.rule, function)
         self.arrived = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,22 +14,19 @@ from support import eventually
 from zdlife.errors import WarmingStopped, WrongUse
 from zdlife.machine.warming import WarmerRule, WarmerState, Warmth
 from zdlife.process.board import Board
-from zdlife.process.calls import PrivateLoop
 from zdlife.process.errands import Errands
 from zdlife.process.layout import MOST_ERRANDS
 from zdlife.process.warmers import Warm, Warmers, hit_rate
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _private() -> Iterator[None]:
-    """End the loop in which async functions are called, when the last test has used it."""
-    loop = private.get()
-    yield
-    private.stop()
-    eventually(loop.is_closed)
+loops: list[asyncio.AbstractEventLoop] = []
 
 
-private = PrivateLoop()
+@pytest.fixture(autouse=True)
+def _loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Have async functions called in the module's loop."""
+    loops[:] = [loop]
+
+
 ANOTHER = 1
 """A process that surely lives, and is not this one."""
 
@@ -42,7 +39,7 @@ class Warming:
 
         self.board = board or Board.anonymous()
         self.errands = Errands(self.board, pid=pid or os.getpid())
-        self.warmers = Warmers(loop_of=private.get, wake=lambda: None, release=lambda: release)
+        self.warmers = Warmers(loop_of=lambda: loops[0], wake=lambda: None, release=lambda: release)
 
     def add(self, function: Callable[..., Any], *, name: str = "prices", **rule: Any) -> Warming:
         self.warmers.add(WarmerRule(name, **rule), function)
