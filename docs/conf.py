@@ -13,7 +13,7 @@ project = "zdlife"
 copyright = "the zdlife authors"  # noqa: A001  # Sphinx's name
 release = version = __version__
 
-extensions = ["myst_parser", "from_the_code"]
+extensions = ["myst_parser", "from_the_code", "from_docstrings"]
 exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3

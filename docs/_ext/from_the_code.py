@@ -14,7 +14,7 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from docutils import nodes
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 from pydantic_core import PydanticUndefined
 from sphinx.util.docutils import SphinxDirective
 
@@ -188,7 +188,14 @@ def _type(annotation: Any) -> str:
         return f"list of {_type(get_args(annotation)[0])}"
     if get_origin(annotation) is dict:
         return "table of text"
-    known = {float: "seconds", int: "number", str: "text", bool: "true or false", Any: "any value"}
+    known = {
+        float: "seconds",
+        int: "number",
+        str: "text",
+        SecretStr: "text",
+        bool: "true or false",
+        Any: "any value",
+    }
     return known.get(annotation, "path" if getattr(annotation, "__name__", "") == "Path" else str(annotation))
 
 

@@ -171,6 +171,7 @@ class Lifecycle:
         sample: Callable[[], Any],
         minimum: float = 0.8,
         deadline: float = 60.0,
+        order: int = 0,
         every: float = 1.0,
     ) -> None:
         """Let this worker be ready only once `sample` has said a hit rate of `minimum`, or `deadline` seconds are over.
@@ -181,7 +182,7 @@ class Lifecycle:
         Raises:
             WrongUse: a value cannot be used, or there is one of that name already.
         """
-        self.readiness.warmer(WarmerRule(name, deadline=deadline, minimum=minimum, every=every), sample)
+        self.readiness.warmer(WarmerRule(name, deadline=deadline, order=order, minimum=minimum, every=every), sample)
 
     def take_out(self) -> None:
         """Make the instance unready by hand, with the reason `manual`, until `put_back`; it goes on serving."""
@@ -340,13 +341,20 @@ class Lifecycle:
 
     def wait_until_warm(self) -> None:
         """Return once this worker may accept: where its instance serves already, not before it is warm or leaves."""
-        while self.serves_only_warm and not self.readiness.warm.wait(BETWEEN_REASSURANCES):
+        until = self._held_until()
+        while self.serves_only_warm and monotonic() < until and not self.readiness.warm.wait(BETWEEN_REASSURANCES):
             self._reassure()
 
     async def until_warm(self) -> None:
         """Wait for the same without blocking the loop."""
-        while self.serves_only_warm and not await self.readiness.warm.wait_async(BETWEEN_REASSURANCES):
+        until, warm = self._held_until(), self.readiness.warm
+        while self.serves_only_warm and monotonic() < until and not await warm.wait_async(BETWEEN_REASSURANCES):
             self._reassure()
+
+    def _held_until(self) -> float:
+        """A cold answer is better than none: not past the moment at which the server stops the worker before this."""
+        assert self.host is not None
+        return monotonic() + self.host.patience - BETWEEN_REASSURANCES
 
     def _reassure(self) -> None:
         assert self.host is not None

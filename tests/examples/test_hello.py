@@ -70,6 +70,11 @@ def test_the_kubernetes_manifest_agrees_with_the_profile_it_names() -> None:
     asked = [container[f"{probe}Probe"]["httpGet"]["path"] for probe in ("startup", "readiness", "liveness")]
     assert asked == ["/startupz", "/readyz", "/livez"]
     assert set(asked) <= PROBES.keys()
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert {container[f"{probe}Probe"]["httpGet"]["port"] for probe in ("startup", "readiness", "liveness")} == {
+        "management"
+    }
+    assert given["ZDLIFE_MANAGEMENT_PORT"] == str(ports["management"])
 
 
 def test_haproxy_takes_its_configuration() -> None:

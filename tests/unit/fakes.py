@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class FakeServer:
         self.owns_process = False
         self.deadline: ServerDeadline | None = None
         self.told: list[str] = []
+        self.patience = inf
         self.queue = 0
         self.connections = 0
         self.means_of: Callable[[Event], tuple[Event, ...]] = lambda event: (event,)

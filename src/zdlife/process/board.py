@@ -38,6 +38,7 @@ from zdlife.process.layout import (
     LOST_WORKERS,
     MAGIC,
     MANAGED,
+    MARK,
     PHASE,
     PHASES,
     PID,
@@ -47,6 +48,7 @@ from zdlife.process.layout import (
     SEATS,
     SETTLE_ENDED_AT,
     SIZE_BYTES,
+    WORD,
 )
 from zdlife.process.seat import Seat
 
@@ -78,11 +80,9 @@ class Board:
         self._lock = lock
         self.words = memoryview(page).cast("B").cast("Q")
         self.times = memoryview(page).cast("B").cast("d")
-        if self.words[MAGIC] not in (0, MAGIC):
-            raise BoardError(
-                errno.EINVAL, f"{path} is not a page of this version of zdlife. Remove it, or set ZDLIFE_BOARD_DIR."
-            )
-        self.words[MAGIC] = MAGIC
+        if self.words[MARK] not in (0, MAGIC):
+            raise _foreign(path)
+        self.words[MARK] = MAGIC
 
     @classmethod
     def anonymous(cls) -> Board:
@@ -120,6 +120,8 @@ class Board:
                     raise OSError(errno.EPERM, "it belongs to another user")
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 if os.fstat(descriptor).st_size < SIZE_BYTES:
+                    if any(os.pread(descriptor, WORD, 0)):
+                        raise _foreign(path)
                     _fill(descriptor)
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
                 return cls(mmap.mmap(descriptor, SIZE_BYTES), descriptor=descriptor, path=path)
@@ -288,6 +290,12 @@ class Board:
         """Remove the page's file, if it has one; processes that hold the page keep it."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+
+
+def _foreign(path: Path | None) -> BoardError:
+    return BoardError(
+        errno.EINVAL, f"{path} is not a page of this version of zdlife. Remove it, or set ZDLIFE_BOARD_DIR."
+    )
 
 
 def _fill(descriptor: int) -> None:

@@ -57,6 +57,10 @@ class Host(Protocol):
     def force(self) -> None:
         """Let the server's own force-quit begin."""
 
+    @property
+    def patience(self) -> float:
+        """Seconds that a worker may keep itself from accepting before the server stops the one it replaces."""
+
     def reassure(self) -> None:
         """Let the server know that this worker is alive though it does not serve yet; from any thread."""
 

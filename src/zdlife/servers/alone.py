@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterable
+from math import inf
 from socket import socket
 from time import monotonic, sleep
 
@@ -86,6 +87,10 @@ class Alone:
 
     def lingered(self) -> bool:
         return True
+
+    @property
+    def patience(self) -> float:
+        return inf
 
     def reassure(self) -> None:
         pass

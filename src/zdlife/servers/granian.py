@@ -23,6 +23,9 @@ from zdlife.process.seat import Seat
 from zdlife.servers.alone import Sibling
 from zdlife.servers.spawned import begin_spawned, is_spawned, sit_down
 
+RESPAWN_INTERVAL = "3.5"
+"""granian's own default, in seconds."""
+
 
 def begin(life: Lifecycle, loop: asyncio.AbstractEventLoop) -> bool:
     """Begin in a granian worker; False where this is none."""
@@ -41,11 +44,17 @@ def _workers() -> int:
     0 where a program of one's own runs granian: then the instance is ready with the workers that have a seat, and
     ZDLIFE_READY_WORKERS says how many that must be.
     """
-    given = os.environ.get("GRANIAN_WORKERS", "1" if "granian" in Path(sys.argv[0]).parts[-2:] else "0")
-    for word, following in pairwise([*sys.argv, ""]):
-        if word.partition("=")[0] == "--workers":
-            given = word.partition("=")[2] or following
+    given = _option("workers", default="1" if "granian" in Path(sys.argv[0]).parts[-2:] else "0")
     return int(given) if given.isdigit() else 0
+
+
+def _option(name: str, *, default: str) -> str:
+    """Return what granian's command line, or else its environment, says of an option."""
+    given = os.environ.get("GRANIAN_" + name.upper().replace("-", "_"), default)
+    for word, following in pairwise([*sys.argv, ""]):
+        if word.partition("=")[0] == f"--{name}":
+            given = word.partition("=")[2] or following
+    return given
 
 
 class Granian(Sibling):
@@ -62,6 +71,14 @@ class Granian(Sibling):
         super().__init__(loop, seat=seat, name=name)
         self._management_port = management_port
         self._listeners: list[socket] | None = None
+
+    @property
+    def patience(self) -> float:
+        """granian stops the old worker this long after it has started the new one, whether that serves or not."""
+        try:
+            return float(_option("respawn-interval", default=RESPAWN_INTERVAL))
+        except ValueError:
+            return float(RESPAWN_INTERVAL)
 
     def take_signals(self, post: Callable[[Event], None]) -> None:
         assert self.loop is not None

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from math import inf
 from types import FrameType
 from typing import Any
 
@@ -85,6 +86,10 @@ class Hypercorn(Granian):
     ) -> None:
         super().__init__(loop, seat=seat, management_port=management_port, name="hypercorn")
         self._gate = gate
+
+    @property
+    def patience(self) -> float:
+        return inf  # hypercorn replaces no worker.
 
     def take_signals(self, post: Callable[[Event], None]) -> None:
         super().take_signals(post)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from zdlife.errors import BoardError
 from zdlife.machine.phases import Phase
 from zdlife.process.board import Board, process_lives
-from zdlife.process.layout import NOTE_BYTES, ROWS, SEATS, SIZE_BYTES
+from zdlife.process.layout import MAGIC, NOTE_BYTES, ROWS, SEATS, SIZE_BYTES
 from zdlife.process.seat import Seat
 
 ENVIRON = {"wsgi.version": (1, 0), "REQUEST_METHOD": "GET", "PATH_INFO": "/cart", "HTTP_X_REQUEST_ID": "r-1"}
@@ -50,6 +51,21 @@ def test_a_new_page_says_nothing(board: Board) -> None:
     assert (board.phase, board.asked_at, board.leaving, board.settle_ended_at) == (Phase.STARTING, None, False, None)
     assert (board.begun, board.in_flight, board.last_arrival, board.lost_workers) == (0, 0, None, 0)
     assert list(board.seats()) == []
+
+
+def test_a_page_says_which_layout_it_has(board: Board) -> None:
+    assert board.words[0] == MAGIC
+
+
+@pytest.mark.parametrize("size", [532_608, SIZE_BYTES])
+def test_a_page_of_another_layout_is_refused_and_left_as_it_is(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "other.board"
+    written = (MAGIC - 1).to_bytes(8, sys.byteorder) + bytes(size - 8)
+    path.write_bytes(written)
+
+    with pytest.raises(BoardError, match="not a page of this version"):
+        Board.at(path)
+    assert path.read_bytes() == written
 
 
 @pytest.mark.parametrize("phase", Phase)
