@@ -6,6 +6,7 @@
     │   └── BudgetError                    settle + drain + cleanup do not fit the grace period
     ├── MissingExtra (ImportError)         an optional dependency is needed and absent
     ├── IllegalTransition (RuntimeError)   an event that cannot happen in this phase
+    ├── CheckFailed (RuntimeError)         a ready-made check found its dependency not as it should be
     ├── WarmingStopped (RuntimeError)      a warmer goes on while its instance leaves
     ├── BoardError (OSError)               the page shared by the workers cannot be used
     └── Disconnected (OSError)             a message is sent on a WebSocket that was told goodbye
@@ -51,6 +52,10 @@ class IllegalTransition(ZdlifeError, RuntimeError):
         super().__init__(
             f"{event} cannot happen while {phase}. This is a fault in zdlife or its server adapter; please report it."
         )
+
+
+class CheckFailed(ZdlifeError, RuntimeError):
+    """A dependency is not as it should be; the message is one short line that may be shown."""
 
 
 class WarmingStopped(ZdlifeError, RuntimeError):

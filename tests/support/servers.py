@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import importlib.util
 import json
@@ -20,7 +19,7 @@ from typing import Any, Literal, Self
 
 from support.components import require_module
 from support.waiting import eventually
-from zdlife.rehearsal import warden
+from support.warden import tell_warden
 
 APPS = Path(__file__).resolve().parents[1] / "servers" / "apps"
 FOREIGN = ("GUNICORN_CMD_ARGS", "WEB_CONCURRENCY", "UVICORN_", "GRANIAN_", "HYPERCORN_", "ZDLIFE_", "TEST_")
@@ -156,7 +155,7 @@ class Instance:
                 cwd=self.folder,
                 start_new_session=True,
             )
-        _tell_warden(f"+{self.process.pid}\n")
+        tell_warden(f"+{self.process.pid}\n")
         self.started = time.monotonic()
         self.signalled: float | None = None
         return self
@@ -165,7 +164,7 @@ class Instance:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(timeout=PATIENCE)
-        _tell_warden(f"-{self.process.pid}\n")
+        tell_warden(f"-{self.process.pid}\n")
         self._holder.close()
         if error is not None:
             error.add_note(f"{self.server}, exit code {self.exit_code}, said:\n{self.output[-6000:]}")
@@ -349,26 +348,3 @@ def installed(module: str) -> bool:
 def _lines(path: Path) -> Iterator[str]:
     with contextlib.suppress(FileNotFoundError):
         yield from (line for line in path.read_text().splitlines(keepends=False) if line)
-
-
-_warden: list[subprocess.Popen[bytes]] = []
-
-
-def _tell_warden(line: str) -> None:
-    """Have the groups killed that are left if these tests themselves are killed."""
-    if not _warden:
-        argv = [sys.executable, "-I", "-S", warden.__file__]
-        _warden.append(subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True))
-        atexit.register(_dismiss_warden)
-    stdin = _warden[0].stdin
-    assert stdin is not None
-    with contextlib.suppress(BrokenPipeError):
-        stdin.write(line.encode())
-        stdin.flush()
-
-
-def _dismiss_warden() -> None:
-    watching = _warden.pop()
-    assert watching.stdin is not None
-    watching.stdin.close()
-    watching.wait(timeout=PATIENCE)

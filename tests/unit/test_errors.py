@@ -11,6 +11,7 @@ from zdlife import errors
 from zdlife.errors import (
     BoardError,
     BudgetError,
+    CheckFailed,
     Disconnected,
     IllegalTransition,
     MissingExtra,
@@ -26,6 +27,7 @@ TREE = [
     (BudgetError, WrongUse),
     (MissingExtra, ImportError),
     (IllegalTransition, RuntimeError),
+    (CheckFailed, RuntimeError),
     (WarmingStopped, RuntimeError),
     (BoardError, OSError),
     (Disconnected, OSError),

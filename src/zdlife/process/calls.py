@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -17,8 +18,16 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import Any, Final
 
+from zdlife.errors import ZdlifeError
+
 Function = Callable[[], Any]
 LongestWhy: Final = 200
+
+_CREDENTIALS = (
+    (re.compile(r"//\S*@"), "//…@"),
+    (re.compile(r"""(password|passwd|pwd)\s*=\s*('[^']*'|"[^"]*"|[^\s&;,]+)""", re.IGNORECASE), r"\1=…"),
+    (re.compile(r"""\sfor\suser\s("[^"]*"|'[^']*'(@'[^']*')?)"""), ""),
+)
 
 
 class Call:
@@ -193,7 +202,16 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 
 def why(error: BaseException) -> str:
-    """Return an exception in one short line."""
-    text = " ".join(str(error).split())
+    """Return an exception in one short line, without the credentials that clients put into theirs."""
+    text = without_credentials(" ".join(str(error).split()))
     line = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    if text and isinstance(error, ZdlifeError):
+        line = text  # It was written to be read as it is.
     return line if len(line) <= LongestWhy else f"{line[: LongestWhy - 1]}…"
+
+
+def without_credentials(text: str) -> str:
+    """Return `text` without the user and password of a URL or a connection string."""
+    for pattern, instead in _CREDENTIALS:
+        text = pattern.sub(instead, text)
+    return text

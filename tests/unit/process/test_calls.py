@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from support import eventually
+from zdlife.errors import CheckFailed
 from zdlife.process.calls import Call, Caller, InLoop, InThread, PrivateLoop, is_async, why
 
 
@@ -198,6 +199,9 @@ def test_it_is_known_what_is_to_be_awaited(function: Any, awaited: bool) -> None
     [
         (ValueError("two\n  lines"), "ValueError: two lines"),
         (ValueError(), "ValueError"),
+        (CheckFailed("connection refused by db:5432"), "connection refused by db:5432"),
+        (OSError("cannot reach redis://user:s3cret@cache:6379/0"), "OSError: cannot reach redis://…@cache:6379/0"),
+        (ValueError("bad dsn host=db password='a b' port=1"), "ValueError: bad dsn host=db password=… port=1"),
         (ValueError("x" * 500), "ValueError: " + "x" * 187 + "…"),
     ],
 )
