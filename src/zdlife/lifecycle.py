@@ -244,6 +244,7 @@ class Lifecycle:
             self.release = self.settings.release(leader_pid=leader_pid)
         if not host.conducted:
             self._check_budget(host)
+        self._check_workers()
         self._machine = Machine(self._limits, self._made_at if os.getpid() == self._made_in else monotonic())
         self.presence = self._take_place(loop)
         self._monitor = Monitor(
@@ -514,3 +515,12 @@ class Lifecycle:
             if self.settings.strict:
                 raise BudgetError(found.message)
             logger.warning("the times do not fit: %s", found.message)
+
+    def _check_workers(self) -> None:
+        wanted, there = self.settings.ready_workers, self.board.expected
+        if wanted is not None and there and wanted > there:
+            logger.warning(
+                "ZDLIFE_READY_WORKERS is %d, and the server starts %d, which are all waited for. Lower it or leave it out.",
+                wanted,
+                there,
+            )

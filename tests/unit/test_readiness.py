@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from zdlife.machine.checks import Caution
 from zdlife.machine.phases import Event
 from zdlife.probes.access import Access
 from zdlife.probes.answers import Answer, answer
+from zdlife.process.board import Board
 
 
 def told(found: Answer) -> dict[str, Any]:
@@ -230,3 +232,15 @@ def test_an_arrival_that_cannot_be_recorded_is_logged_and_it_serves(
 
     eventually(lambda: any("arrival record cannot be written" in record.getMessage() for record in caplog.records))
     assert life.ready
+
+
+@pytest.mark.parametrize(("wanted", "there", "warned"), [(3, 2, True), (2, 2, False), (3, 0, False), (None, 2, False)])
+def test_more_ready_workers_than_there_are_is_warned_of(
+    wanted: int | None, there: int, warned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    board = Board.anonymous()
+    board.expect(there)
+    life = life_of(ready_workers=wanted)
+    life.begin(FakeServer(alone=False), board=board, seat=board.claim(os.getpid()))
+
+    assert any("ZDLIFE_READY_WORKERS" in record.getMessage() for record in caplog.records) is warned

@@ -20,6 +20,7 @@ from zdlife.process.seat import Seat
 from zdlife.release import Release
 from zdlife.settings import Settings
 
+ARRIVING = (Phase.STARTING, Phase.WARMING)
 MONITOR = "monitor"
 LOOP = "loop"
 
@@ -130,17 +131,22 @@ class Presence:
         return [own, *siblings.views(self.board, now, but=self.seat)]
 
     def stuck(self, now: float, *, after: float) -> Iterator[tuple[int, Reason]]:
-        """Yield each worker whose monitor or event loop has not turned for so many seconds, and which of them."""
+        """Yield each worker whose monitor or event loop has not turned for so many seconds, and which of them.
+
+        A loop that is blocked while the application starts or warms up is none of it: how long to wait for that is the
+        startup probe's business.
+        """
         for pid, beat, loop_beat in self._beats():
             for word, at in ((MONITOR, beat), (LOOP, loop_beat)):
                 if at is not None and now - at >= after and process_lives(pid):
                     yield pid, Reason(word, at)
 
     def _beats(self) -> Iterator[tuple[int, float | None, float | None]]:
-        yield os.getpid(), self.turned_at, None if self.pulse is None else self.pulse.felt_at
+        arriving = self._machine.state.phase in ARRIVING
+        yield os.getpid(), self.turned_at, None if self.pulse is None or arriving else self.pulse.felt_at
         for seat in self.board.seats():
             if self.seat is None or seat.index != self.seat.index:
-                yield seat.pid, seat.beat_at, seat.loop_beat_at
+                yield seat.pid, seat.beat_at, None if seat.phase in ARRIVING else seat.loop_beat_at
 
     def standing(self, now: float) -> Standing:
         """Return the answer of the whole instance at `now` (monotonic seconds)."""

@@ -242,11 +242,22 @@ def test_taken_out_by_hand_it_is_unready_until_it_is_put_back() -> None:
 def test_a_sibling_that_is_stuck_is_known(beat: float, loop_beat: float | None, words: list[str]) -> None:
     board = Board.anonymous()
     life, other, now = begun(board), seated(board), monotonic()
+    other.publish(Phase.READY)
     other.beat(
         now + beat, able=True, plain=True, release_hash=0, loop_beat=None if loop_beat is None else now + loop_beat
     )
 
     assert [reason.word for _, reason in life.presence.stuck(now, after=30)] == words
+
+
+@pytest.mark.parametrize("phase", [Phase.STARTING, Phase.WARMING])
+def test_a_loop_that_is_blocked_while_its_worker_arrives_is_not_stuck(phase: Phase) -> None:
+    board = Board.anonymous()
+    life, other, now = begun(board), seated(board), monotonic()
+    other.publish(phase)
+    other.beat(now, able=False, plain=False, release_hash=0, loop_beat=now - 40)
+
+    assert [*life.presence.stuck(now, after=30)] == []
 
 
 def test_one_that_is_gone_is_not_stuck() -> None:
