@@ -520,7 +520,7 @@ class Lifecycle:
         wanted, there = self.settings.ready_workers, self.board.expected
         if wanted is not None and there and wanted > there:
             logger.warning(
-                "ZDLIFE_READY_WORKERS is %d, and the server starts %d, which are all waited for. Lower it or leave it out.",
+                "ZDLIFE_READY_WORKERS is %d, and the server starts %d: all are waited for. Lower it, or leave it out.",
                 wanted,
                 there,
             )

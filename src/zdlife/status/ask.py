@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
@@ -112,7 +113,7 @@ def of_page(path: Path) -> Facts:
             f"{path} cannot be read: {error.strerror}. Name the file that the workers keep below ZDLIFE_BOARD_DIR."
         ) from None
     # Whoever opens a page makes of the file what a page should be; another's file is not to be changed for a question.
-    if begins != MAGIC.to_bytes(8, "little") or found.st_size < SIZE_BYTES:
+    if begins != MAGIC.to_bytes(8, sys.byteorder) or found.st_size < SIZE_BYTES:
         raise WrongUse(
             f"{path} is no page of this version of zdlife. Name the file that the workers keep below ZDLIFE_BOARD_DIR, "
             "and use the zdlife that is installed with them."
