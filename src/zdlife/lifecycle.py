@@ -68,7 +68,7 @@ class Lifecycle:
         self._given_release = release is not None
         self._limits = limits_of(self.settings)
         self._made_at = monotonic()
-        self._made_in = os.getpid()
+        self._made_in = self._lives_in = os.getpid()
         self._machine = Machine(self._limits, self._made_at)
         self._loaded = False
         self._leaving = False
@@ -233,7 +233,7 @@ class Lifecycle:
         """
         if self.begun:
             return
-        self.host = host
+        self.host, self._lives_in = host, os.getpid()
         self.hooks.loop = self.readiness.loop = loop
         # The page of a process before the fork is not ours: what one child writes there outlives it in all the others.
         self.board, self._seat = board or Board.anonymous(), seat
@@ -290,6 +290,8 @@ class Lifecycle:
         A stop signal that is surely meant for the whole instance turns readiness red before this returns; where it may
         be meant for one worker, within half a second.
         """
+        if os.getpid() != self._lives_in:
+            return  # A child of the application's has inherited the signal handler.
         if event in (Event.TERM, Event.INTERRUPT):
             self._signalled_at = self._signalled_at or monotonic()
             if self._seat is not None:
@@ -417,7 +419,7 @@ class Lifecycle:
                 self._publish()
             case Effect.LEAVE_LISTENER:
                 self._queue_deadline = monotonic() + self._limits.drain / 2
-                self.host.leave_listener(whole_instance=self._machine.state.asked_at is not None)
+                self.host.leave_listener(whole_instance=self._whole_instance_leaves)
             case Effect.SAY_GOODBYE:
                 for goodbye in self.goodbyes:
                     goodbye()
@@ -435,11 +437,17 @@ class Lifecycle:
             case Effect.EXIT:
                 self._end_process()
 
+    @property
+    def _whole_instance_leaves(self) -> bool:
+        """Whether this worker leaves with all the others, and nobody has been started in its place."""
+        return self._machine.state.asked_at is not None and (self._seat is None or self.board.leaving)
+
     def _publish(self) -> None:
         state = self._machine.state
         if state.phase is Phase.READY:
             self._is_ready.set()
         if self._seat is not None:
+            self.presence.tell()  # First that it is able: ready and not able would take the instance out.
             self._seat.publish(state.phase)
         conducted = self.host is not None and self.host.conducted
         if not conducted:
@@ -447,7 +455,7 @@ class Lifecycle:
                 self.board.ask(state.asked_at)
             if state.settle_ended_at is not None:
                 self.board.end_settle(state.settle_ended_at)
-            if self._seat is None or state.asked_at is not None:
+            if self._seat is None or self._whole_instance_leaves:
                 self.board.publish(state.phase, monotonic())
         logger.info(
             "phase changed",

@@ -34,7 +34,7 @@ if (FOLDER / "slow-import").exists():
 
 @life.check("db", interval=0.5, timeout=0.5)
 def db():
-    if MODE == "db-down":
+    if MODE == "db-down" or (FOLDER / "db-down").exists():
         raise ConnectionError("down")
 
 if MODE == "uvloop":
@@ -65,6 +65,10 @@ if MODE in ("slow-log", "crash"):
         if (FOLDER / "broken").exists():
             os._exit(139)
         mark("warm")
+if MODE == "coroutine":
+    async def load():
+        mark("warm")
+    life.warm("prices")(lambda: load())
 if MODE == "threads":
     def connections():
         while True:
@@ -142,7 +146,7 @@ def serving(
 
 def serves(found: Arriving) -> bool:
     with contextlib.suppress(OSError):
-        return get(found.port, "/", timeout=2).status == 200
+        return bool(get(found.port, "/", timeout=2).status == 200)
     return False
 
 
@@ -202,15 +206,9 @@ def test_uvicorn_serves_after_a_reload_for_a_changed_file(tmp_path: Path) -> Non
         found.wait_until_ready()
         (first,) = pids(found)
         assert serves(found)
-        eventually(lambda: (watched / "code.py").write_text(str(time.time())) and _is_replaced(found, first), within=20)
-        eventually(lambda: serves(found), within=10)
-
-
-def _is_replaced(found: Arriving, first: int) -> bool:
-    time.sleep(0.5)
-    with contextlib.suppress(OSError):
-        return first not in pids(found)
-    return False
+        (watched / "code.py").write_text("changed = True")
+        eventually(lambda: not Path(f"/proc/{first}").exists(), within=30)
+        eventually(lambda: serves(found), within=15)
 
 
 def test_a_worker_that_is_stopped_while_its_sibling_is_made_anew_is_not_the_whole_instance(tmp_path: Path) -> None:
@@ -288,9 +286,34 @@ def test_the_old_workers_stay_while_the_new_ones_of_a_reload_crash(tmp_path: Pat
         found.wait_until_ready()
         (found.instance.folder / "broken").touch()
         found.instance.signal(signal.SIGHUP)
-        eventually(lambda: len(found.instance.marks("warming")) >= 6, within=30)
+        eventually(lambda: found.instance.output.count("exited with code") >= 2, within=30)
+        found.wait_for_reasons()
         assert serves(found)
         assert found.is_ready()
+
+
+def test_a_reload_while_the_dependency_is_down_leaves_somebody_who_accepts(tmp_path: Path) -> None:
+    with serving("gunicorn-sync", tmp_path, workers=2, mode="crash") as found:
+        found.wait_until_ready()
+        (found.instance.folder / "db-down").touch()
+        eventually(lambda: not found.is_ready(), within=10)
+        assert serves(found)
+        found.instance.signal(signal.SIGHUP)
+        answers: list[bool] = []
+
+        def reloaded() -> bool:
+            answers.append(serves(found))
+            return len(found.instance.marks("warm")) == 4
+
+        eventually(reloaded, within=30)
+        assert all(answers)
+
+
+def test_a_warmer_that_returns_what_nobody_awaits_is_not_done(tmp_path: Path) -> None:
+    with serving("uvicorn", tmp_path, mode="coroutine") as found:
+        eventually(lambda: serves(found), within=20)
+        (warmer,) = found.status()["warmers"]
+        assert [each["status"] for each in warmer["workers"]] != ["done"] or found.instance.marks("warm")
 
 
 def test_a_worker_whose_dependency_is_down_from_the_start_waits_without_spinning(tmp_path: Path) -> None:

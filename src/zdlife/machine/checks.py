@@ -62,7 +62,7 @@ class CheckRule:
             raise WrongUse(f"check {self.name!r}: {wrong}")
 
     def _wrongs(self) -> Iterator[str]:
-        if not self.name or not self.name.isprintable() or len(self.name) > 64:
+        if not self.name.strip() or not self.name.isprintable() or len(self.name) > 64:
             yield "its name should be 1 to 64 printable characters. Rename it."
         if self.kind not in ("required", "degrades", "shared"):
             yield f'kind={self.kind!r} is none. Write "required", "degrades" or "shared".'

@@ -142,7 +142,8 @@ class Surroundings:
     """What holds for the whole instance.
 
     `expected` is how many workers its server starts, 0 where nobody knows; `at_least` how many must be able, by default
-    all. `leaving` names the phase from the stop signal on, `since` its beginning.
+    all. `leaving` names the phase from the stop signal on, `since` its beginning. `short_since` is since when workers
+    are wanting, if somebody knows.
     """
 
     expected: int = 0
@@ -151,6 +152,7 @@ class Surroundings:
     leaving: Phase | None = None
     since: float = 0.0
     held_since: float | None = None
+    short_since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +183,11 @@ def instance(workers: Sequence[WorkerView], *, around: Surroundings, now: float)
         cautions = [caution for view in present if view.able for caution in view.verdict.cautions]
         if short:
             cautions += [reason for view in present if not view.able for reason in view.reasons]
-            cautions.append(Reason(WORKERS, _latest(present, now)))
+            cautions.append(Reason(WORKERS, around.short_since or now))
         return Standing(Status.WARN if cautions else Status.PASS, merged(cautions), able, needed)
     reasons = [reason for view in present if not view.able for reason in view.reasons]
     if able or not reasons:
-        reasons.append(Reason(WORKERS, _latest(present, now)))
+        reasons.append(Reason(WORKERS, around.short_since or now))
     return Standing(Status.FAIL, merged(reasons), able, needed)
 
 
@@ -213,8 +215,3 @@ def _needed(present: Sequence[WorkerView], release: str, around: Surroundings) -
         settled = sum(1 for view in present if view.speaks and (view.release == release or not view.able))
         wanted = min(wanted, settled)
     return max(1, wanted)
-
-
-def _latest(present: Iterable[WorkerView], now: float) -> float:
-    """Return since when workers are wanting, as far as those that are there can tell."""
-    return max((reason.since for view in present if not view.able for reason in view.reasons), default=now)

@@ -53,7 +53,7 @@ class WarmerRule:
             raise WrongUse(f"{self.kind} {self.name!r}: {wrong}")
 
     def _wrongs(self) -> Iterator[str]:
-        if not self.name or not self.name.isprintable() or len(self.name) > 64:
+        if not self.name.strip() or not self.name.isprintable() or len(self.name) > 64:
             yield "its name should be 1 to 64 printable characters. Rename it."
         if not 0 < self.deadline < float("inf"):
             yield f"deadline={self.deadline!r} should be a positive number of seconds."

@@ -31,7 +31,8 @@ def access(*, peer: str | None, header: Callable[[str], str | None], token: Secr
     if token is not None and given is not None:
         scheme, _, secret = given.partition(" ")
         expected = token.get_secret_value().encode()
-        if scheme.lower() == "bearer" and hmac.compare_digest(secret.strip().encode(), expected):
+        sent = secret.strip().encode("latin-1", "replace")  # As it came over the wire, which may have been UTF-8.
+        if scheme.lower() == "bearer" and expected and hmac.compare_digest(sent, expected):
             return Access.EVERYTHING
     if _is_loopback(peer) and not any(header(name) for name in FORWARDED):
         return Access.STATES

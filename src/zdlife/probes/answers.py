@@ -40,6 +40,7 @@ class Answer:
         """Return the status as WSGI has it."""
         return {
             200: "200 OK",
+            404: "404 Not Found",
             405: "405 Method Not Allowed",
             500: "500 Internal Server Error",
             503: "503 Service Unavailable",

@@ -74,6 +74,7 @@ def of_board(board: Board) -> Facts:
         leaving=(phase if phase.leaving else Phase.SETTLING) if leaving else None,
         since=board.asked_at or now,
         held_since=board.held_since,
+        short_since=board.short_since,
     )
     return _facts(
         now,

@@ -13,14 +13,17 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import socket
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
-from http import HTTPStatus
+from time import monotonic
+from typing import Any, cast
 from urllib.parse import parse_qs
 
-from zdlife.errors import MissingExtra, WrongUse
+from zdlife.errors import MissingExtra
 from zdlife.lifecycle import Lifecycle
 from zdlife.probes import facts
 from zdlife.probes.access import Access
@@ -40,8 +43,11 @@ PATIENCE = 5.0
 """Seconds that a client has to ask its question."""
 LEFT_WITHIN = 0.25
 QUIET_LOOKS = 3
-MOST_CONNECTIONS = 64
+BETWEEN_TRIES = 1.0
+BETWEEN_COMPLAINTS = 60.0
+MOST_CONNECTIONS = 256
 BACKLOG = 128
+ASKS = (b"GET", b"HEAD")
 
 
 class Management:
@@ -51,29 +57,32 @@ class Management:
         self._life = life
         self._ending = Latch()
         self._ended = threading.Event()
+        self._complained_at = -BETWEEN_COMPLAINTS
+        self._host = ""
         self.port: int | None = None
 
     def begin(self) -> None:
         """Listen, and answer from now on; a port that cannot be had is one logged line, and the instance serves on."""
         if self.port is not None:
             return
-        host, port = self._life.settings.management_host, self._life.settings.management_port or 0
+        settings = self._life.settings
+        self._host, self.port = settings.management_host, settings.management_port or 0
         try:
-            listener = self._listen(host, port)
-        except (OSError, WrongUse) as error:
+            listener = self._listen()
+        except OSError as error:
+            listener = None
             logger.error(  # noqa: TRY400  # where it was raised helps nobody
-                "the management port %s:%d cannot be had: %s. Free it, or set ZDLIFE_MANAGEMENT_PORT to another.",
-                host,
-                port,
+                "the management port %s:%d cannot be had: %s. Free it, or set ZDLIFE_MANAGEMENT_PORT to another; "
+                "it is tried again every second.",
+                self._host,
+                self.port,
                 error,
-                extra={"zdlife": {"host": host, "port": port}},
+                extra={"zdlife": {"host": self._host, "port": self.port}},
             )
-            return
-        self.port = listener.getsockname()[1]
-        sys.setswitchinterval(min(sys.getswitchinterval(), self._life.settings.switch_interval))
+        sys.setswitchinterval(min(sys.getswitchinterval(), settings.switch_interval))
         threading.Thread(target=self._run, args=(listener,), name="zdlife-management", daemon=True).start()
 
-    def _listen(self, host: str, port: int) -> socket.socket:
+    def _listen(self) -> socket.socket:
         """Return a listening socket that this instance's workers share with nobody else.
 
         Raises:
@@ -81,7 +90,7 @@ class Management:
         """
         board = self._life.board
         with board.locked():
-            family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+            family, _, _, _, address = socket.getaddrinfo(self._host, self.port, type=socket.SOCK_STREAM)[0]
             if not board.managed and self._knows_its_siblings():
                 # SO_REUSEPORT shares with any process of the same user: another instance would answer for this one.
                 with socket.socket(family, socket.SOCK_STREAM) as trial:
@@ -98,6 +107,8 @@ class Management:
                 listener.close()
                 raise
             board.manage()
+        # A child of the application's would keep it, and with it the connections that the kernel sends there.
+        os.register_at_fork(after_in_child=listener.close)
         return listener
 
     def _knows_its_siblings(self) -> bool:
@@ -111,15 +122,24 @@ class Management:
             self._ending.open()
             self._ended.wait(2 * LEFT_WITHIN)
 
-    def _run(self, listener: socket.socket) -> None:
+    def _run(self, listener: socket.socket | None) -> None:
         try:
-            asyncio.run(self._serve(listener))
+            while listener is None:
+                if self._ending.wait(BETWEEN_TRIES):
+                    return
+                with suppress(OSError):
+                    listener = self._listen()
+                    logger.info("the management port %s:%d is had now", self._host, self.port)
+            # Not the loop that the process prefers: uvloop's transports are others.
+            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+                runner.run(self._serve(listener))
         finally:
             self._ended.set()
 
     async def _serve(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        connections: set[Conversation] = set()
+        loop.set_exception_handler(self._complain)
+        connections: dict[Conversation, None] = {}
         server = await loop.create_server(lambda: Conversation(self._life, connections), sock=listener, backlog=BACKLOG)
         await self._ending.wait_async()
         stop_new_connections(listener)
@@ -129,11 +149,18 @@ class Management:
             quiet = 0 if queued(listener) or connections else quiet + 1
         server.close()
 
+    def _complain(self, _: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+        """Log what goes wrong in the loop, once a minute: without files left, asyncio says so again and again."""
+        now = monotonic()
+        if now - self._complained_at >= BETWEEN_COMPLAINTS:
+            self._complained_at = now
+            logger.error("the management port: %s", context.get("message"), exc_info=context.get("exception"))
+
 
 class Conversation(asyncio.Protocol):
     """One connection, and the one question on it."""
 
-    def __init__(self, life: Lifecycle, connections: set[Conversation]) -> None:
+    def __init__(self, life: Lifecycle, connections: dict[Conversation, None]) -> None:
         self._life = life
         self._connections = connections
         self._h11 = h11.Connection(our_role=h11.SERVER, max_incomplete_event_size=16_384)
@@ -142,22 +169,21 @@ class Conversation(asyncio.Protocol):
         self._asked: h11.Request | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         if len(self._connections) >= MOST_CONNECTIONS:
             # The oldest has had the most time; a probe that comes now is not to wait for it.
             next(iter(self._connections)).abort()
-        self._connections.add(self)
+        self._connections[self] = None
         self._timer = asyncio.get_running_loop().call_later(PATIENCE, self.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._connections.discard(self)
+        self._connections.pop(self, None)
         if self._timer is not None:
             self._timer.cancel()
 
     def abort(self) -> None:
         """Drop the connection."""
-        self._connections.discard(self)
+        self._connections.pop(self, None)
         if self._transport is not None:
             self._transport.abort()
 
@@ -168,10 +194,12 @@ class Conversation(asyncio.Protocol):
                 event = self._h11.next_event()
                 if isinstance(event, h11.Request):
                     self._asked = event
-                elif isinstance(event, h11.EndOfMessage):
-                    assert self._asked is not None
+                if self._asked is not None and (isinstance(event, h11.EndOfMessage) or self._asked.method not in ASKS):
+                    # What has a body is not allowed, and need not be waited for.
                     return self._send(respond(self._life, self._asked.method.decode(), self._asked.target.decode()))
-                elif not isinstance(event, h11.Data):
+                if isinstance(event, h11.Request):
+                    continue
+                if not isinstance(event, h11.Data):
                     return None
         except h11.RemoteProtocolError:
             self.abort()
@@ -180,7 +208,7 @@ class Conversation(asyncio.Protocol):
         assert self._transport is not None
         headers = [*found.headers, ("connection", "close")]
         parts = (
-            h11.Response(status_code=found.status, reason=HTTPStatus(found.status).phrase.encode(), headers=headers),
+            h11.Response(status_code=found.status, reason=found.status_line[4:].encode(), headers=headers),
             h11.Data(data=found.body),
             h11.EndOfMessage(),
         )

@@ -19,6 +19,7 @@ import fcntl
 import mmap
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,9 +45,11 @@ from zdlife.process.layout import (
     PID,
     RANK,
     READY_AT,
+    REVIVED_AT,
     SEAT_WORDS,
     SEATS,
     SETTLE_ENDED_AT,
+    SHORT_SINCE,
     SIZE_BYTES,
     WORD,
 )
@@ -78,6 +81,7 @@ class Board:
         self.path = path
         self._descriptor = descriptor
         self._lock = lock
+        self._mutex = threading.Lock()
         self.words = memoryview(page).cast("B").cast("Q")
         self.times = memoryview(page).cast("B").cast("d")
         if self.words[MARK] not in (0, MAGIC):
@@ -161,8 +165,18 @@ class Board:
         return self.words[EXPECTED]
 
     def expect(self, workers: int) -> None:
-        """Say how many workers the server starts."""
-        self.words[EXPECTED] = workers
+        """Say how many workers the server starts; no more than there are seats for can be waited for."""
+        self.words[EXPECTED] = min(workers, SEATS)
+
+    @property
+    def short_since(self) -> float | None:
+        """Return the monotonic time since which workers are wanting, or None while none is."""
+        return self.times[SHORT_SINCE] or None
+
+    def note_short(self, now: float | None) -> None:
+        """Record since when workers are wanting, the first time of which stands, or with None that none is."""
+        if now is None or not self.times[SHORT_SINCE]:
+            self.times[SHORT_SINCE] = now or 0.0
 
     @property
     def ready_at(self) -> float | None:
@@ -198,9 +212,19 @@ class Board:
         return self.times[ASKED_AT] or None
 
     def ask(self, now: float) -> None:
-        """Record that the instance was asked to leave; safe in a signal handler, and the first time stands."""
-        if not self.times[ASKED_AT]:
+        """Record that the instance was asked to leave; safe in a signal handler, and the first time stands.
+
+        What was asked before the instance was revived is over.
+        """
+        if not self.times[ASKED_AT] and now > self.times[REVIVED_AT]:
             self.times[ASKED_AT] = now
+
+    def revive(self, now: float) -> None:
+        """Take back that the instance leaves: a worker has been started, which a parent that leaves does not do."""
+        self.times[REVIVED_AT] = now
+        self.times[ASKED_AT] = self.times[SETTLE_ENDED_AT] = 0.0
+        if self.phase.leaving:
+            self.words[PHASE] = RANK[Phase.STARTING]
 
     @property
     def leaving(self) -> bool:
@@ -224,15 +248,16 @@ class Board:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep the other processes out for the length of the block; a page of one process has nobody to keep out."""
-        if self._descriptor is None:
-            yield
-            return
-        self._lock(self._descriptor, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            self._lock(self._descriptor, fcntl.LOCK_UN)
+        """Keep the other processes, and this one's other threads, out for the length of the block."""
+        with self._mutex:
+            if self._descriptor is None:
+                yield
+                return
+            self._lock(self._descriptor, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                self._lock(self._descriptor, fcntl.LOCK_UN)
 
     def claim(self, pid: int) -> Seat | None:
         """Return an empty seat, now `pid`'s, or None when all are taken."""

@@ -203,10 +203,19 @@ def is_async(function: Callable[..., Any]) -> bool:
 
 def why(error: BaseException) -> str:
     """Return an exception in one short line, without the credentials that clients put into theirs."""
-    text = without_credentials(" ".join(str(error).split()))
+    try:
+        text = without_credentials(" ".join(str(error).split()))
+    except Exception:  # noqa: BLE001  # One that cannot be printed is still one.
+        text = ""
     line = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if text and isinstance(error, ZdlifeError):
         line = text  # It was written to be read as it is.
+    return shortened(line)
+
+
+def shortened(text: str) -> str:
+    """Return `text` on one line of at most 200 characters."""
+    line = " ".join(text.split())
     return line if len(line) <= LongestWhy else f"{line[: LongestWhy - 1]}…"
 
 
@@ -215,3 +224,10 @@ def without_credentials(text: str) -> str:
     for pattern, instead in _CREDENTIALS:
         text = pattern.sub(instead, text)
     return text
+
+
+def discard(value: Any) -> None:
+    """Close a coroutine that nobody awaits, or Python warns of it."""
+    close = getattr(value, "close", None)
+    if close is not None:
+        close()

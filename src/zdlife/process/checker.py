@@ -12,6 +12,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -27,7 +28,7 @@ from zdlife.machine.checks import (
     observe,
 )
 from zdlife.machine.readiness import Check
-from zdlife.process.calls import Call, Caller, InLoop, InThread, is_async, why
+from zdlife.process.calls import Call, Caller, InLoop, InThread, discard, is_async, shortened, why
 
 logger = logging.getLogger("zdlife.checks")
 MOST_OUT = 3
@@ -73,7 +74,14 @@ class Checker:
 
     def turn(self, now: float, *, arrived: bool) -> float:
         """Take in what has ended, begin what is due, and return when to be called again at the latest."""
-        return min((watch.turn(now, arrived=arrived) for watch in self._watches), default=float("inf"))
+        return min((self._turn(watch, now, arrived=arrived) for watch in self._watches), default=inf)
+
+    def _turn(self, watch: Watch, now: float, *, arrived: bool) -> float:
+        try:
+            return watch.turn(now, arrived=arrived)
+        except Exception:  # One that cannot be taken in is not to keep the others from being.
+            logger.exception("the check %s cannot be taken in", watch.rule.name)
+            return now + watch.rule.interval
 
 
 class Watch:
@@ -96,7 +104,7 @@ class Watch:
             self._begin(now, arrived=arrived)
         if self._call is not None:
             return self._call.began_at + self.rule.timeout
-        return self._due_at if self.state.given_up is None else float("inf")
+        return self._due_at if self.state.given_up is None else inf
 
     def _begin(self, now: float, *, arrived: bool) -> None:
         self.out = self._caller.out
@@ -155,27 +163,34 @@ class Watch:
 
 
 class Leaks:
-    """How many runs of a check in a row have each left a thread behind that still lives."""
+    """How many runs of a check in a row have each left a thread behind that still lives.
+
+    Who started a thread is not to be learned, and the application starts threads, too. So it is the check that is
+    blamed only where threads appear with every run of it and none in between.
+    """
 
     def __init__(self) -> None:
         self._before: frozenset[threading.Thread] = frozenset()
+        self._after: frozenset[threading.Thread] | None = None
         self._runs: list[tuple[threading.Thread, ...]] = []
 
     def begin(self) -> None:
-        """Take note of the threads there are."""
-        self._before = frozenset(threading.enumerate())
+        """Take note of the threads there are, just before a run."""
+        self._before = _threads()
+        if self._after is not None and self._before - self._after:
+            self._runs = []
 
     def end(self) -> int:
-        """Return the number of runs, this one included."""
-        left = tuple(
-            thread
-            for thread in threading.enumerate()
-            if thread not in self._before and not thread.name.startswith("zdlife-")
-        )
-        self._before = frozenset()
+        """Return the number of runs, this one included, just after it."""
+        self._after = _threads()
+        left = tuple(self._after - self._before)
         living = [run for run in self._runs if any(thread.is_alive() for thread in run)]
         self._runs = [*living, left] if left and len(living) == len(self._runs) else [left] if left else []
         return len(self._runs)
+
+
+def _threads() -> frozenset[threading.Thread]:
+    return frozenset(thread for thread in threading.enumerate() if not thread.name.startswith("zdlife-"))
 
 
 def result_of(call: Call, now: float) -> Result:
@@ -183,16 +198,21 @@ def result_of(call: Call, now: float) -> Result:
     latency = now - call.began_at
     if call.error is not None:
         return Result(now, Status.FAIL, latency, why(call.error))
-    value = call.value
+    try:
+        return _result_of_value(call.value, now, latency)
+    except Exception as error:  # noqa: BLE001  # What was returned is the application's, and so is what it does.
+        return Result(now, Status.FAIL, latency, why(error))
+
+
+def _result_of_value(value: Any, now: float, latency: float) -> Result:
     if isinstance(value, Caution):
-        return Result(now, Status.WARN, latency, value.text)
+        return Result(now, Status.WARN, latency, shortened(str(value.text)))
     if value is None or value is True:
         return Result(now, Status.PASS, latency)
     if value is False:
         return Result(now, Status.FAIL, latency, "it returned False")
-    close = getattr(value, "close", None)
-    if hasattr(value, "__await__") and close is not None:
-        close()  # Or Python warns of a coroutine that nobody awaited.
+    if hasattr(value, "__await__"):
+        discard(value)
     return Result(
         now,
         Status.FAIL,

@@ -50,8 +50,11 @@ class Errands:
                 self._board.words[row + 1] = 0
 
     def _row(self, mark: int) -> int | None:
-        """Return the first word of the errand's row, or of an empty one, or None where all are others'."""
-        empty = None
+        """Return the first word of the errand's row, or of an empty one, or None where all are others'.
+
+        Where none is empty, one that was done the longest ago is emptied: of a release before, for the most part.
+        """
+        empty, done = None, []
         for number in range(MOST_ERRANDS):
             row = ERRANDS + number * ERRAND_WORDS
             found = self._board.words[row]
@@ -59,6 +62,12 @@ class Errands:
                 return row
             if found == 0 and empty is None:
                 empty = row
+            if self._board.times[row + 2]:
+                done.append((self._board.times[row + 2], row))
+        if empty is None and done:
+            _, empty = min(done)
+            for word in range(empty, empty + ERRAND_WORDS):
+                self._board.words[word] = 0
         return empty
 
 

@@ -13,6 +13,7 @@ accepts what is queued.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import socket
@@ -22,6 +23,7 @@ import sys
 from collections.abc import Iterator
 
 SO_ATTACH_FILTER = 26
+SO_DETACH_FILTER = 27
 TCP_INFO_UNACKED = 24
 """Offset of `tcpi_unacked` in `struct tcp_info`; for a listener it is the length of the accept queue (tcp_diag.c)."""
 
@@ -57,6 +59,13 @@ def stop_new_connections(listener: socket.socket) -> bool:
     except OSError:
         return False
     return True
+
+
+def accept_new_connections(listener: socket.socket) -> None:
+    """Take back `stop_new_connections`, whichever process has done it; nothing where nobody has."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError):
+            listener.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
 
 
 def queued(listener: socket.socket) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from zdlife.machine.budget import limits_of, misfits
 from zdlife.machine.phases import Machine, Phase
-from zdlife.machine.readiness import Reason, Standing, Surroundings, Verdict, WorkerView, instance
+from zdlife.machine.readiness import WORKERS, Reason, Standing, Surroundings, Verdict, WorkerView, instance
 from zdlife.process import siblings
 from zdlife.process.board import Board, process_lives
 from zdlife.process.errands import Errands, mark_of
@@ -21,6 +21,7 @@ from zdlife.release import Release
 from zdlife.settings import Settings
 
 ARRIVING = (Phase.STARTING, Phase.WARMING)
+DETAILS_EVERY = 0.2
 MONITOR = "monitor"
 LOOP = "loop"
 
@@ -50,6 +51,8 @@ class Presence:
         self.turned_at = monotonic()
         self._machine = machine
         self._conducted = conducted
+        self._told: Verdict | None = None
+        self._told_at = 0.0
         self._errands = Errands(board, pid=os.getpid())
         self._release_hash = mark_of(f"{about['service']} {about['version']}")
 
@@ -95,15 +98,23 @@ class Presence:
         if self.pulse is not None:
             self.pulse.feel(now)
         self.turned_at = now
-        if self.seat is not None:
-            self._tell(self.seat, now)
-        if self.board.ready_at is None and self.standing(now).ready:
+        self.tell()
+        standing = self.standing(now)
+        short = any(reason.word == WORKERS for reason in standing.reasons)
+        self.board.note_short(now if short else None)
+        if self.board.ready_at is None and standing.ready:
             self.board.note_ready(now)
         return wakes
 
-    def _tell(self, seat: Seat, now: float) -> None:
+    def tell(self) -> None:
+        """Tell the siblings what this worker says of itself; each detail a few times a second at the most."""
+        seat, now = self.seat, monotonic()
+        if seat is None:
+            return
         verdict = self.verdict(now)
-        siblings.tell(seat, verdict=verdict, about=self.about, facts=self.readiness.facts(now))
+        if verdict != self._told or now - self._told_at >= DETAILS_EVERY:
+            self._told, self._told_at = verdict, now
+            siblings.tell(seat, verdict=verdict, about=self.about, facts=self.readiness.facts(now))
         seat.beat(
             now,
             able=verdict.able,
@@ -158,6 +169,7 @@ class Presence:
             leaving=phase,
             since=since,
             held_since=self.board.held_since,
+            short_since=self.board.short_since,
         )
         return instance(self.views(now), around=around, now=now)
 

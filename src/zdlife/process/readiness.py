@@ -85,9 +85,11 @@ class Readiness:
         """Let this worker accept once it has arrived, or is warm and its checks have had their time; return when."""
         if phase is Phase.READY:
             self.warm.open()
-        elif self.may_arrive(now):
+        if self.warm.is_open:
+            return inf
+        if self.may_arrive(now):
             return now  # The machine's turn comes first: whoever is served here is served by a worker that is ready.
-        elif any(warming.holds(rule, state, now) for rule, state in self._warmers.warmers):
+        if any(warming.holds(rule, state, now) for rule, state in self._warmers.warmers):
             self._warm_at = None
         elif self._warm_at is None:
             self._warm_at = now

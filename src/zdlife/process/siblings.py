@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -31,14 +32,14 @@ def tell(seat: Seat, *, verdict: Verdict, about: Mapping[str, Any], facts: Mappi
     without_history = [{**check, "history": check["history"][-3:]} for check in facts["checks"]]
     shorter = {**facts, "checks": without_history}
     for detail in (facts, shorter, {}):
-        if seat.tell(json.dumps({**said, **detail}, separators=(",", ":")).encode()):
+        if seat.tell(zlib.compress(json.dumps({**said, **detail}, separators=(",", ":"), default=str).encode(), 1)):
             return
 
 
 def heard(seat: Seat) -> dict[str, Any]:
     """Return what a worker last told; nothing if it has told nothing yet."""
-    with suppress(ValueError):
-        found = json.loads(seat.facts)
+    with suppress(ValueError, zlib.error):
+        found = json.loads(zlib.decompress(seat.facts))
         if isinstance(found, dict):
             return found
     return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -9,6 +10,21 @@ from types import FrameType
 from typing import Any
 
 from zdlife.machine.phases import Event
+
+
+def only_here(call: Callable[[], None]) -> Callable[[int, FrameType | None], None]:
+    """Return a signal handler that calls `call`, and in a child that inherits it does what the system would have."""
+    pid = os.getpid()
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        if os.getpid() == pid:
+            call()
+        else:
+            signal.signal(signum, signal.SIG_DFL)
+            signal.raise_signal(signum)
+
+    return handle
+
 
 EVENTS = {signal.SIGTERM: Event.TERM, signal.SIGINT: Event.INTERRUPT}
 
@@ -23,6 +39,7 @@ class Tap:
     def __init__(self, post: Callable[[Event], None]) -> None:
         self._post = post
         self._before: dict[int, Any] = {}
+        self._pid = os.getpid()
 
     @property
     def installed(self) -> bool:
@@ -44,7 +61,10 @@ class Tap:
         return True
 
     def _receive(self, signum: int, frame: FrameType | None) -> None:
-        self._post(EVENTS[signal.Signals(signum)])
+        if os.getpid() == self._pid:
+            self._post(EVENTS[signal.Signals(signum)])
+        else:
+            self.call_before(signum)  # A child of the application's, which has inherited this handler.
 
     def call_before(self, signum: int) -> None:
         """Have the handler that was there before do what it would have done; in the main thread, in a signal handler.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import math
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from zdlife.errors import WarmingStopped, WrongUse
 from zdlife.machine import warming
 from zdlife.machine.warming import Warmer, WarmerRule, WarmerState, Warmth
-from zdlife.process.calls import Call, Caller, InLoop, InThread, is_async, why
+from zdlife.process.calls import Call, Caller, InLoop, InThread, discard, is_async, shortened, why
 from zdlife.process.errands import Errands
 from zdlife.process.layout import MOST_ERRANDS
 
@@ -38,8 +39,9 @@ class Warm:
 
         Raises:
             WarmingStopped: the instance is leaving; let it pass.
+            WrongUse: one of the two is no finite number.
         """
-        self.progress = (done, total)
+        self.progress = (_number(done), _number(total))
         if self.stopping:
             raise WarmingStopped("the instance is leaving while it warms. Let this exception pass.")
 
@@ -147,7 +149,7 @@ class Running:
         self._call = None
         try:
             done = call.error is None and self._is_warm(call.value)
-        except WrongUse as error:
+        except Exception as error:  # noqa: BLE001  # What was returned is the application's, and so is what it does.
             call.error, done = error, False
         if call.error is not None:
             self._fail(why(call.error), now)
@@ -161,6 +163,9 @@ class Running:
     def _is_warm(self, value: Any) -> bool:
         """Return whether what a run returned ends it: a warmer's return does, a sample's if the rate is high enough."""
         if self.rule.minimum is None:
+            if hasattr(value, "__await__") or hasattr(value, "__next__") or hasattr(value, "__anext__"):
+                discard(value)
+                raise WrongUse(f"it returned a {type(value).__name__}, so nothing was done: declare it async.")
             return True
         rate = hit_rate(value)
         self._warm.progress = (round(100 * rate, 1), round(100 * self.rule.minimum, 1))
@@ -189,13 +194,30 @@ def hit_rate(value: Any) -> float:
     Raises:
         WrongUse: it is neither.
     """
-    if isinstance(value, tuple) and len(value) == 2:
-        hits, lookups = value
-        numbers = isinstance(hits, int | float) and isinstance(lookups, int | float)
-        value = (hits / lookups if lookups else 0.0) if numbers else value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise WrongUse(f"a sample returned {value!r}. Return a hit rate from 0 to 1, or (hits, lookups).")
-    return float(value)
+    try:
+        if isinstance(value, tuple):
+            hits, lookups = value
+            rate = float(hits) / float(lookups) if lookups else 0.0
+        else:
+            rate = float(value)
+    except (TypeError, ValueError, ArithmeticError):
+        rate = -1.0
+    if isinstance(value, bool | str) or not 0 <= rate <= 1:
+        raise WrongUse(
+            f"a sample returned {shortened(repr(value))}. Return a hit rate from 0 to 1, or (hits, lookups)."
+        )
+    return rate
+
+
+def _number(value: float) -> float:
+    """Return a number of whatever kind as one that JSON knows."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError, ArithmeticError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise WrongUse(f"a warmer is {shortened(repr(value))} far. Say finite numbers: warm.advance(done, total).")
+    return int(found) if found.is_integer() else found
 
 
 def _takes_an_argument(function: Callable[..., Any]) -> bool:

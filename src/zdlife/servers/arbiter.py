@@ -206,12 +206,17 @@ class Conductor:
         self._own_kill(pid, signum)
 
     def _is_needed(self, worker: Any, seat: Seat) -> bool:
-        """Whether a worker serves whose successors, made by a reload, have not arrived."""
-        if self.board.leaving or seat.released or not seat.able:
+        """Whether a worker has arrived and is to be replaced, by a reload, by others that have not.
+
+        Where all of these have died on their way, the old ones stay; where some have, the rest is made once the old
+        ones are gone.
+        """
+        if self.board.leaving or seat.released or seat.phase is not Phase.READY:
             return False
         workers = tuple(self._server.WORKERS.values())  # Up to gunicorn 23, a signal handler takes some out meanwhile.
-        successors = (getattr(other, "zdlife_seat", None) for other in workers if other.age > worker.age)
-        return any(seat is not None and seat.phase in (Phase.STARTING, Phase.WARMING) for seat in successors)
+        successors = [getattr(other, "zdlife_seat", None) for other in workers if other.age > worker.age]
+        arrived = sum(1 for found in successors if found is None or found.phase is Phase.READY)
+        return arrived == 0 or arrived < min(len(successors), self._server.num_workers)
 
     def _reap_workers(self) -> None:
         """Let go who was kept and is not needed any more: a reload waits here, turn by turn, for its old workers."""

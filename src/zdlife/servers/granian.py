@@ -20,6 +20,7 @@ from zdlife.lifecycle import Lifecycle
 from zdlife.machine.phases import Event
 from zdlife.process.listener import listening_sockets
 from zdlife.process.seat import Seat
+from zdlife.process.signals import only_here
 from zdlife.servers.alone import Sibling
 from zdlife.servers.spawned import begin_spawned, is_spawned, sit_down
 
@@ -84,7 +85,7 @@ class Granian(Sibling):
         assert self.loop is not None
         # The loop's own handlers run in the loop, and one that is blocked would never hear of it.
         self.loop.remove_signal_handler(signal.SIGTERM)
-        signal.signal(signal.SIGTERM, lambda _signum, _frame: post(Event.TERM))
+        signal.signal(signal.SIGTERM, only_here(lambda: post(Event.TERM)))
 
     def listeners(self) -> Iterable[socket]:
         if self._listeners is None:

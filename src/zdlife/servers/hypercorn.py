@@ -19,6 +19,7 @@ from typing import Any
 from zdlife.lifecycle import Lifecycle
 from zdlife.machine.phases import Event
 from zdlife.process.seat import Seat
+from zdlife.process.signals import only_here
 from zdlife.servers.granian import Granian
 from zdlife.servers.spawned import begin_spawned, is_spawned, sit_down
 
@@ -95,7 +96,7 @@ class Hypercorn(Granian):
         super().take_signals(post)
         if self._gate is not None:
             self._gate.post = post
-            signal.signal(signal.SIGINT, lambda _signum, _frame: post(Event.INTERRUPT))
+            signal.signal(signal.SIGINT, only_here(lambda: post(Event.INTERRUPT)))
 
     def hand_over(self) -> None:
         if self._gate is None:

@@ -10,12 +10,14 @@ import re
 import tempfile
 from multiprocessing.util import Finalize
 from pathlib import Path
+from time import monotonic
 
 from zdlife.errors import BoardError
 from zdlife.lifecycle import Lifecycle
 from zdlife.process.board import Board, process_lives
 from zdlife.process.host import Host
 from zdlife.process.layout import SEATS
+from zdlife.process.listener import accept_new_connections, listening_sockets
 from zdlife.process.seat import Seat
 
 logger = logging.getLogger("zdlife.servers")
@@ -48,6 +50,13 @@ def sit_down(life: Lifecycle, *, workers: int) -> tuple[Board, Seat | None]:
         if not process_lives(pid):
             report_lost(board, seat, pid=pid)
     own = board.claim(os.getpid())
+    if board.leaving:  # One worker of it was, and this one is here in its place.
+        board.revive(monotonic())
+    for listener in listening_sockets(but=life.settings.management_port):
+        accept_new_connections(
+            listener
+        )  # The filter of a worker that took itself for the last one stays on the socket.
+        listener.close()
     if own is None:
         logger.warning("an instance has room for %d workers, and this is one more: it settles for itself", SEATS)
         return Board.anonymous(), None

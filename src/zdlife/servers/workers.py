@@ -25,6 +25,7 @@ from zdlife.machine.budget import ServerDeadline
 from zdlife.machine.phases import Event
 from zdlife.process.board import Board
 from zdlife.process.seat import Seat
+from zdlife.process.signals import only_here
 from zdlife.servers.alone import Alone
 from zdlife.servers.uvicorn import Uvicorn
 
@@ -205,7 +206,7 @@ class GunicornAsgi(Worker):
         assert self.loop is not None
         # The loop's own handlers run in the loop, and one that is blocked would never hear of it.
         self.loop.remove_signal_handler(signal.SIGTERM)
-        signal.signal(signal.SIGTERM, lambda _signum, _frame: post(Event.TERM))
+        signal.signal(signal.SIGTERM, only_here(lambda: post(Event.TERM)))
         self.loop.add_signal_handler(signal.SIGQUIT, self._quit, post)
         if self.conducted:
             self.loop.add_signal_handler(signal.SIGINT, lambda: None)

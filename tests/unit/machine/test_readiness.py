@@ -201,8 +201,6 @@ def test_a_reason_is_named_once_since_it_first_held() -> None:
     assert merged([Reason("a", 3.0), Reason("b", 2.0), Reason("a", 1.0)]) == (Reason("a", 1.0), Reason("b", 2.0))
 
 
-def test_workers_are_wanting_since_the_last_of_them_was() -> None:
-    found = standing(READY, view(Phase.WARMING), expected=2)
-
-    assert found.reasons[-1] == Reason("workers", 1.0)
+def test_workers_are_wanting_since_somebody_first_saw_it() -> None:
+    assert standing(READY, view(Phase.WARMING), expected=2, short_since=4.0).reasons[-1] == Reason("workers", 4.0)
     assert standing(READY, expected=2).reasons == (Reason("workers", 9.0),)

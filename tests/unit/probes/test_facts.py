@@ -11,7 +11,9 @@ from support import eventually
 from unit.fakes import RELEASE, FakeServer, environ, life_of, reach
 from zdlife import Lifecycle, Phase
 from zdlife.machine.phases import Event
+from zdlife.machine.readiness import Reason, Verdict
 from zdlife.probes import facts
+from zdlife.process import siblings
 from zdlife.process.board import Board
 
 ANOTHER = 1
@@ -55,7 +57,7 @@ def test_the_worst_of_the_workers_is_the_checks_status() -> None:
     assert other is not None
     told = json.loads(json.dumps(life.readiness.facts(0.0)))
     told["checks"][0]["status"] = "fail"
-    assert other.tell(json.dumps({"about": life.presence.about, "reasons": [["check:db", 1.0]], **told}).encode())
+    siblings.tell(other, verdict=Verdict((Reason("check:db", 1.0),)), about=life.presence.about, facts=told)
 
     found = facts.of(life)
 
@@ -83,7 +85,7 @@ def test_the_page_alone_tells_the_same() -> None:
     life = ready_life(board)
     seat = life.presence.seat
     assert seat is not None
-    eventually(lambda: json.loads(seat.facts)["reasons"] == [])
+    eventually(lambda: siblings.heard(seat).get("reasons") == [])
     eventually(lambda: facts.of_board(board)["ready"])
 
     own, page = facts.of(life), facts.of_board(board)
