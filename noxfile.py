@@ -196,7 +196,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Measure what the middlewares cost, side by side with the bare application and with others."""
+    """Measure what the middlewares cost (or `-- probes`, `-- dependency`: readiness), side by side with others."""
     install(session, "bench", extras=EVERYTHING)
     session.run("python", "-m", "benchmarks", *session.posargs)
 

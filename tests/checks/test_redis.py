@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -302,3 +304,27 @@ def test_a_run_that_is_cancelled_leaves_nothing_behind(redis_server: Any) -> Non
     asyncio.run(main())
     asked = module.Redis.from_url(server.url)
     eventually(lambda: asked.info("clients")["connected_clients"] == 1)
+
+
+@pytest.mark.parametrize("module", ["redis", "valkey"])
+def test_a_run_is_one_round_trip(module: str) -> None:
+    """A server whose every reply is late is asked once: PING, and no introductions before it."""
+    client_of = {"redis": "Redis", "valkey": "Valkey"}[module]
+    asked: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                while received := connection.recv(4096):
+                    asked.append(received)
+                    connection.sendall(b"+PONG\r\n" if b"PING" in received else b"+OK\r\n")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        client = getattr(require_module(module), client_of)(port=listener.getsockname()[1], client_name="shop")
+        redis(client)()
+        client.close()
+        answering.join(10)
+
+    assert asked == [b"*1\r\n$4\r\nPING\r\n"]

@@ -6,6 +6,7 @@ may take, so that nobody would learn why it failed. And an exhausted pool says n
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -57,16 +58,33 @@ async def line_async(client: Any, patience: float) -> AsyncIterator[Callable[...
 
 
 def _connection(client: Any, patience: float) -> Any:
-    """Return a connection as the client's pool would make it, but for its patience."""
-    impatient: dict[str, Any] = {
+    """Return a connection as the client's pool would make it, but for its patience and its introductions.
+
+    A client introduces itself first: which protocol it speaks, who it is, what it would be told of. Each is a round
+    trip, and with a slow server they would take the time in which it could have answered.
+    """
+    otherwise: dict[str, Any] = {
         "socket_timeout": patience,
         "socket_connect_timeout": patience,
         "retry": None,
         "retry_on_error": [],
         "retry_on_timeout": False,
+        "protocol": 2,
+        "client_name": None,
     }
     pool = client.connection_pool
-    return pool.connection_class(**{**pool.connection_kwargs, **impatient})
+    known = _arguments(pool.connection_class)
+    # redis-py has put the latter two into the first, and warns of whoever still names them.
+    anonymous = ("driver_info",) if "driver_info" in known else ("lib_name", "lib_version")
+    otherwise |= dict.fromkeys(name for name in anonymous if name in known)
+    kept = {name: value for name, value in pool.connection_kwargs.items() if "maint_notifications" not in name}
+    return pool.connection_class(**{**kept, **otherwise})
+
+
+def _arguments(connection_class: type) -> set[str]:
+    """Return the names of all that a connection may be made with; its classes hand on what is not theirs."""
+    makers = (vars(cls).get("__init__") for cls in connection_class.__mro__ if cls is not object)
+    return {name for make in makers if make is not None for name in inspect.signature(make).parameters}
 
 
 def peer(client: Any) -> str:

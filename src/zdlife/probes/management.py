@@ -140,7 +140,9 @@ class Management:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._complain)
         connections: dict[Conversation, None] = {}
-        server = await loop.create_server(lambda: Conversation(self._life, connections), sock=listener, backlog=BACKLOG)
+        # One connection is accepted at a time: to find out that there is no other costs a turn of the interpreter.
+        server = await loop.create_server(lambda: Conversation(self._life, connections), sock=listener, backlog=1)
+        listener.listen(BACKLOG)
         await self._ending.wait_async()
         stop_new_connections(listener)
         until, quiet = loop.time() + LEFT_WITHIN, 0
