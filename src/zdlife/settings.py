@@ -100,7 +100,8 @@ class Settings(BaseSettings):
     )
     strict: bool = Field(default=False, description="Refuse to start when the times do not fit, instead of warning.")
     report: Path | None = Field(
-        default=None, description="The file that the shutdown report is appended to; standard error when unset."
+        default=None,
+        description="The file for shutdown reports and arrival records; the former go to standard error when unset.",
     )
     request_id_header: str = Field(default="x-request-id", description="The request header that names a request.")
     board_dir: Path | None = Field(
