@@ -206,8 +206,12 @@ def test_uvicorn_serves_after_a_reload_for_a_changed_file(tmp_path: Path) -> Non
         found.wait_until_ready()
         (first,) = pids(found)
         assert serves(found)
-        (watched / "code.py").write_text("changed = True")
-        eventually(lambda: not Path(f"/proc/{first}").exists(), within=30)
+
+        def replaced() -> bool:  # uvicorn's parent may not be watching yet when its child is ready.
+            (watched / "code.py").write_text(f"changed = {time.monotonic()}")
+            return not Path(f"/proc/{first}").exists()
+
+        eventually(replaced, within=30, every=0.5)
         eventually(lambda: serves(found), within=15)
 
 
