@@ -179,6 +179,9 @@ class Lifecycle:
         `sample` (`def` or `async def`) is called every so many seconds until then, and returns a rate from 0 to 1 or a
         pair of hits and lookups. Once warm it is not asked again: a cache that empties later takes nothing out.
 
+        Nobody is sent here before it is ready. So the rate must rise without requests: by a warmer of the same or a
+        lower `order`, or in a cache that other workers and instances fill.
+
         Raises:
             WrongUse: a value cannot be used, or there is one of that name already.
         """
@@ -237,6 +240,8 @@ class Lifecycle:
         self.hooks.loop = self.readiness.loop = loop
         # The page of a process before the fork is not ours: what one child writes there outlives it in all the others.
         self.board, self._seat = board or Board.anonymous(), seat
+        if board is None:
+            self.board.expect(1)
         self.inflight.sit(seat)
         if seat is not None:
             seat.name_requests_by(self.settings.request_id_header)
@@ -254,6 +259,11 @@ class Lifecycle:
         host.take_signals(self.post)
         for companion in self.companions:
             companion.begin()
+
+    def join(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the application's coroutines run in `loop`, which was not known when this began."""
+        self.hooks.loop = self.readiness.loop = loop
+        self.presence.pulse = Pulse(loop, monotonic())
 
     def _take_place(self, loop: asyncio.AbstractEventLoop | None = None) -> Presence:
         """Return this process's place among its siblings, as far as it is known."""

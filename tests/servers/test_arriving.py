@@ -264,3 +264,14 @@ def test_the_management_port_answers_until_the_end(name: str, tmp_path: Path) ->
             found.instance.open_gate("slow")
             assert call.read().status == 200
         assert found.instance.wait_for_exit() in (0, -15)
+
+
+def test_a_reload_to_a_release_that_does_not_start_ends_gunicorn_as_soon_as_without_zdlife(tmp_path: Path) -> None:
+    """gunicorn gives up, and its old worker is told to stop with all the others."""
+    with arriving("gunicorn-sync", tmp_path, workers=1) as found:
+        found.wait_until_ready()
+        (found.instance.folder / "broken").touch()
+        found.instance.signal(signal.SIGHUP)
+
+        assert found.instance.wait_for_exit(within=15) == 3
+        assert found.instance.left_in < 10  # Of 19 that gunicorn gives a worker which nobody tells.

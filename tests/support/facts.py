@@ -77,9 +77,9 @@ def warmth(pid: int, status: str = "done", **said: Any) -> Facts:
     return usual | said
 
 
-def warmer(name: str, workers: Sequence[Facts], *, per: str = "worker") -> Facts:
-    """Return one warmer."""
-    return {"name": name, "per": per, "deadline": 20.0, "workers": list(workers)}
+def warmer(name: str, workers: Sequence[Facts], *, per: str = "worker", kind: str = "warmer") -> Facts:
+    """Return one warmer, or one measured hit rate."""
+    return {"name": name, "kind": kind, "per": per, "deadline": 20.0, "workers": list(workers)}
 
 
 def timeline(**seconds: float) -> list[Facts]:

@@ -170,7 +170,7 @@ def test_a_warmer_says_how_far_it_is() -> None:
     life.loaded()
     assert said.wait(5)
 
-    (component,) = told(answer(life, "/readyz", "GET", access=Access.STATES))["warmers"]["prices"]
+    (component,) = told(answer(life, "/readyz", "GET", access=Access.STATES))["warmers"]["warmer:prices"]
 
     assert (component["status"], component["done"], component["total"]) == ("running", 3, 10)
     go_on.set()
@@ -244,3 +244,28 @@ def test_more_ready_workers_than_there_are_is_warned_of(
     life.begin(FakeServer(alone=False), board=board, seat=board.claim(os.getpid()))
 
     assert any("ZDLIFE_READY_WORKERS" in record.getMessage() for record in caplog.records) is warned
+
+
+def test_one_process_is_all_the_workers_there_are(caplog: pytest.LogCaptureFixture) -> None:
+    life = ready_of(life_of(ready_workers=2))
+
+    assert life.ready
+    assert any("ZDLIFE_READY_WORKERS" in record.getMessage() for record in caplog.records)
+
+
+def test_a_loop_that_is_known_later_runs_the_async_checks() -> None:
+    life, loops = life_of(), []
+
+    @life.check("db")
+    async def db() -> None:
+        loops.append(asyncio.get_running_loop())
+
+    async def main() -> bool:
+        life.begin(FakeServer())
+        life.join(asyncio.get_running_loop())
+        life.loaded()
+        while life.phase is not Phase.READY:
+            await asyncio.sleep(0.01)
+        return loops[0] is asyncio.get_running_loop() and life.presence.pulse is not None
+
+    assert asyncio.run(asyncio.wait_for(main(), 10))

@@ -7,7 +7,7 @@ The rules:
 2.  Until its worker has been ready for the first time there is nothing to flap: the last result counts.
 3.  A result older than three intervals says nothing of the present. The check is then down, and it takes `rise` passes
     to come up again.
-4.  A check that was given up, because it does harm by being called, neither passes nor fails: it is a caution.
+4.  A check that was given up, because it does harm by being called, is a caution if it was up, and down if it was down.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def give_up(state: CheckState, now: float, *, why: str) -> CheckState:
 def colour(rule: CheckRule, state: CheckState, now: float) -> Colour:
     """Return what the check says at `now`."""
     if state.given_up is not None:
-        return Colour(Status.WARN, state.since, state.given_up)
+        return Colour(Status.WARN if state.up else Status.FAIL, state.since, state.given_up)
     last = state.last
     if last is None:
         return Colour(Status.UNKNOWN, state.since, "it has not been run yet")
@@ -174,4 +174,5 @@ def _fallen_by_age(rule: CheckRule, state: CheckState, now: float) -> CheckState
 
 def _last_failure(state: CheckState) -> str:
     """Return why it last failed: one pass does not bring it up, and says nothing of what is wrong."""
-    return next((result.why for result in reversed(state.results) if not result.passed), "it was stale")
+    lately = (result for result in reversed(state.results) if result.at >= state.since)
+    return next((result.why for result in lately if not result.passed), "it was stale")

@@ -49,6 +49,11 @@ class Phase(StrEnum):
     STOPPED = "stopped"
 
     @property
+    def arriving(self) -> bool:
+        """Whether it has never been ready."""
+        return self in (Phase.STARTING, Phase.WARMING)
+
+    @property
     def leaving(self) -> bool:
         """Whether the way out has begun."""
         return self in LEAVING

@@ -25,6 +25,8 @@ from zdlife.machine.checks import CheckRule, CheckState, Status, colour
 from zdlife.machine.phases import Phase
 from zdlife.machine.warming import Warmer
 
+CHECK = "check:"
+HOLDS = ("warmer:", "warmth:")
 WORKERS = "workers"
 STALE = "stale"
 SILENT = "silent"
@@ -130,7 +132,7 @@ class WorkerView:
     @property
     def speaks(self) -> bool:
         """Whether it has arrived and what it says is of the present."""
-        return self.phase not in (Phase.STARTING, Phase.WARMING) and self.silent_since is None
+        return not self.phase.arriving and self.silent_since is None
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
@@ -189,6 +191,20 @@ def instance(workers: Sequence[WorkerView], *, around: Surroundings, now: float)
     if able or not reasons:
         reasons.append(Reason(WORKERS, around.short_since or now))
     return Standing(Status.FAIL, merged(reasons), able, needed)
+
+
+def what_starts(workers: Sequence[WorkerView], *, expected: int, now: float) -> tuple[Reason, ...]:
+    """Return what keeps an instance from having started: workers not loaded yet, held by a warmer, or not there."""
+    found = [
+        reason
+        for view in workers
+        if view.phase is Phase.STARTING or any(reason.word.startswith(HOLDS) for reason in view.verdict.reasons)
+        for reason in view.verdict.reasons
+        if not reason.word.startswith(CHECK)
+    ]
+    if len(workers) < expected:
+        found.append(Reason(WORKERS, now))
+    return merged(found)
 
 
 def merged(reasons: Iterable[Reason]) -> tuple[Reason, ...]:

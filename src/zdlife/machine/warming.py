@@ -121,8 +121,7 @@ def shown(rule: WarmerRule, state: WarmerState, now: float) -> Warmth:
 def due(warmers: Iterable[Warmer], now: float) -> Iterator[WarmerRule]:
     """Yield those that should be begun now."""
     warmers = tuple(warmers)
-    holding = [rule.order for rule, state in warmers if holds(rule, state, now)]
-    turn = min(holding, default=None)
+    turn = _turn(warmers, now)
     for rule, state in warmers:
         idle = state.status in (Warmth.WAITING, Warmth.FAILED, Warmth.ELSEWHERE)
         if idle and now >= state.retry_at and (turn is None or rule.order <= turn):
@@ -165,13 +164,20 @@ def advanced(state: WarmerState, *, done: float, total: float) -> WarmerState:
 
 def wakes_at(warmers: Iterable[Warmer], now: float) -> float:
     """Return the next moment at which a deadline passes or a pause ends, or infinity."""
-    soonest = float("inf")
+    warmers = tuple(warmers)
+    soonest, turn = float("inf"), _turn(warmers, now)
     for rule, state in warmers:
-        if state.began is not None and state.status in (Warmth.WAITING, Warmth.FAILED, Warmth.ELSEWHERE):
+        idle = state.began is not None and state.status in (Warmth.WAITING, Warmth.FAILED, Warmth.ELSEWHERE)
+        if idle and (turn is None or rule.order <= turn):
             soonest = min(soonest, max(now, state.retry_at))
         if state.began is not None and holds(rule, state, now) and not overdue(rule, state, now):
             soonest = min(soonest, state.began + rule.deadline)
     return soonest
+
+
+def _turn(warmers: Iterable[Warmer], now: float) -> int | None:
+    """Return the order whose turn it is: the lowest that still holds the worker, or None where none does."""
+    return min((rule.order for rule, state in warmers if holds(rule, state, now)), default=None)
 
 
 def _first(state: WarmerState, now: float) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -18,8 +18,7 @@ from typing import Any
 
 from zdlife.lifecycle import Lifecycle
 from zdlife.machine.checks import Status
-from zdlife.machine.phases import Phase
-from zdlife.machine.readiness import WORKERS, Reason, WorkerView, merged
+from zdlife.machine.readiness import Reason, merged, what_starts
 from zdlife.probes import facts
 from zdlife.probes.access import Access
 
@@ -62,21 +61,11 @@ def readyz(life: Lifecycle, access: Access) -> Answer:
 
 
 def startupz(life: Lifecycle, access: Access) -> Answer:
-    """Green once the instance has started and is warm, and ever after; a dependency has no say in it."""
+    """Green once the instance has started and is warm, and ever after it was ready; a dependency has no say in it."""
     now = monotonic()
     begun = life.board.ready_at is not None or life.phase.leaving
-    waits = () if begun else tuple(_what_starts(life.presence.views(now), life.board.expected, now))
-    return _health(life, Status.FAIL if waits else Status.PASS, merged(waits), access)
-
-
-def _what_starts(views: list[WorkerView], expected: int, now: float) -> Iterable[Reason]:
-    """Yield what keeps an instance from having started."""
-    for view in views:
-        held = [reason for reason in view.verdict.reasons if reason.word.startswith(("warmer:", "warmth:"))]
-        if held or view.phase is Phase.STARTING:
-            yield from (reason for reason in view.verdict.reasons if not reason.word.startswith("check:"))
-    if len(views) < expected:
-        yield Reason(WORKERS, now)
+    waits = () if begun else what_starts(life.presence.views(now), expected=life.board.expected, now=now)
+    return _health(life, Status.FAIL if waits else Status.PASS, waits, access)
 
 
 def version(life: Lifecycle, access: Access) -> Answer:
@@ -145,7 +134,8 @@ def _details(life: Lifecycle, access: Access) -> dict[str, Any]:
             check["name"]: [_component(check, each, why=why) for each in check["workers"]] for check in found["checks"]
         },
         "warmers": {
-            warmer["name"]: [_warmer(each, why=why) for each in warmer["workers"]] for warmer in found["warmers"]
+            f"{warmer['kind']}:{warmer['name']}": [_warmer(each, why=why) for each in warmer["workers"]]
+            for warmer in found["warmers"]
         },
         "workers": {key: found["workers"][key] for key in ("expected", "needed", "ready")},
     }

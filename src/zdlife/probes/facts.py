@@ -259,11 +259,11 @@ def _check(told: Mapping[str, Any], pid: int, wall: float) -> Facts:
 
 
 def _warmers(members: Iterable[Member]) -> list[Facts]:
-    found: dict[str, Facts] = {}
+    found: dict[tuple[str, str], Facts] = {}
     for member in members:
         for told in member.told.get("warmers", ()):
-            shape = {key: told[key] for key in ("name", "per", "deadline")}
-            warmer = found.setdefault(told["name"], {**shape, "workers": []})
+            shape = {key: told[key] for key in ("name", "kind", "per", "deadline")}
+            warmer = found.setdefault((told["kind"], told["name"]), {**shape, "workers": []})
             said = {key: told[key] for key in ("status", "done", "total", "seconds", "attempts", "why")}
             warmer["workers"].append({"pid": member.view.pid, **said})
     return list(found.values())

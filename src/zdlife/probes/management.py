@@ -89,8 +89,8 @@ class Management:
             OSError: it cannot be had.
         """
         board = self._life.board
+        family, _, _, _, address = socket.getaddrinfo(self._host, self.port, type=socket.SOCK_STREAM)[0]
         with board.locked():
-            family, _, _, _, address = socket.getaddrinfo(self._host, self.port, type=socket.SOCK_STREAM)[0]
             if not board.managed and self._knows_its_siblings():
                 # SO_REUSEPORT shares with any process of the same user: another instance would answer for this one.
                 with socket.socket(family, socket.SOCK_STREAM) as trial:

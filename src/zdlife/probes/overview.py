@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,18 @@ from zdlife.probes.rows import (
     warmer_row,
     workers_of,
 )
-from zdlife.probes.wording import ARRIVING_PHASES, LEAVING, Facts, because, clean, clock, count, duration, headline
+from zdlife.probes.wording import (
+    ARRIVING_PHASES,
+    LEAVING,
+    Facts,
+    because,
+    clean,
+    clock,
+    count,
+    duration,
+    headline,
+    warmers_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +152,9 @@ def _asked(facts: Facts) -> float | None:
 def _remark(reason: Mapping[str, Any], facts: Facts) -> Remark:
     word = reason["reason"]
     kinds = [check["kind"] for check in facts["checks"] if word == f"check:{check['name']}"]
-    failed = any(warmer["status"] == "failed" for warmer in _warmers_named(word, facts))
-    harmless = facts["status"] == "warn" or kinds == ["degrades"] or (word.startswith("warmer:") and not failed)
+    failed = any(warmer["status"] == "failed" for warmer in warmers_of(word, facts))
+    warms = word.startswith(("warmer:", "warmth:")) and not failed
+    harmless = facts["status"] == "warn" or kinds == ["degrades"] or warms
     mark = VERDICTS["warn" if harmless else "fail"]
     if word in LEAVING:
         mark = DEPARTING
@@ -154,12 +166,6 @@ def _remark(reason: Mapping[str, Any], facts: Facts) -> Remark:
         text=text[:1].upper() + text[1:],
         since=f"for {duration(facts['at'] - reason['since'])}",
     )
-
-
-def _warmers_named(word: str, facts: Facts) -> Iterator[Mapping[str, Any]]:
-    for warmer in facts["warmers"]:
-        if word == f"warmer:{warmer['name']}":
-            yield from warmer["workers"]
 
 
 def _phases(timeline: Sequence[Mapping[str, Any]], now: float) -> list[Span]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from zdlife.palette import BAD, CAUTION, GOOD
-from zdlife.probes.wording import LEAVING, NOTHING, Facts, clean, clock, count, duration, whose
+from zdlife.probes.wording import LEAVING, NOTHING, Facts, clean, clock, count, duration, warmer_name, whose
 
 MOST_WORKERS = 16
 MOST_FLIGHTS = 25
@@ -290,7 +290,7 @@ def warmer_row(warmer: Mapping[str, Any]) -> WarmerRow:
     left = sum(len(group) for group in groups[MOST_BARS:])
     terms = f"once per {clean(warmer['per'])}, within {duration(warmer['deadline'])}"
     return WarmerRow(
-        name=clean(warmer["name"]),
+        name=warmer_name(warmer["kind"], warmer["name"]),
         terms=terms,
         bars=[_bar(group, of=len(workers)) for group in shown],
         rest=f"and in {count(left, one='more worker', many='more workers')}" if left else "",

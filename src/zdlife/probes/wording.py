@@ -112,8 +112,8 @@ def because(reason: Mapping[str, Any], facts: Facts) -> str:
     kind, _, name = reason["reason"].partition(":")
     if kind == "check":
         return _of_a_check(name, facts)
-    if kind == "warmer":
-        return _of_a_warmer(name, facts)
+    if kind in ("warmer", "warmth"):
+        return _of_a_warmer(reason["reason"], name, facts)
     if kind == "workers":
         workers = facts["workers"]
         lost = f"; {workers['lost']} lost" if workers["lost"] else ""
@@ -137,14 +137,25 @@ def _of_a_check(name: str, facts: Facts) -> str:
     return f"{said}{why}{harmless}"
 
 
-def _of_a_warmer(name: str, facts: Facts) -> str:
-    workers = [worker for warmer in facts["warmers"] if warmer["name"] == name for worker in warmer["workers"]]
+def warmers_of(word: str, facts: Facts) -> list[Mapping[str, Any]]:
+    """Return what each worker says of the warmer, or the measured hit rate, that a reason names."""
+    named = [warmer for warmer in facts["warmers"] if word == f"{warmer['kind']}:{warmer['name']}"]
+    return [worker for warmer in named for worker in warmer["workers"]]
+
+
+def warmer_name(kind: str, name: str) -> str:
+    """Return what a warmer is called where people read it."""
+    return clean(name) if kind == "warmer" else f"{clean(name)} (hit rate, %)"
+
+
+def _of_a_warmer(word: str, name: str, facts: Facts) -> str:
+    workers, kind = warmers_of(word, facts), "warmer" if word.startswith("warmer") else "hit rate"
     pending = [worker for worker in workers if worker["status"] not in ("done", "elsewhere")]
     if not pending:
-        return f"warmer {clean(name)}"
+        return f"{kind} {clean(name)}"
     first = pending[0]
     same = [worker["pid"] for worker in pending if worker["status"] == first["status"]]
     among = whose(same, of=len(workers))
     why = f": {clean(first['why'])}" if first["why"] else ""
-    said = f"warmer {clean(name)} {_WARMER[first['status']]} {among}".rstrip()
+    said = f"{kind} {clean(name)} {_WARMER[first['status']]} {among}".rstrip()
     return f"{said}{why}"

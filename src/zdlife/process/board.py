@@ -1,8 +1,8 @@
 """One shared page per instance: what the master and the workers tell each other.
 
-The page is memory, not a protocol: every word has one writer at a time, and is eight aligned bytes, which the
-processors Python runs on store and load whole. Readers may see a value a moment old and never a torn one. Nobody
-waits for anybody, so a dead process can hold nobody up.
+The page is memory, not a protocol: a word is eight aligned bytes, which the processors Python runs on store and load
+whole, and has one writer at a time, or several that would write the same. Readers may see a value a moment old and
+never a torn one. Only who claims, folds or takes an errand waits for the others, on a lock that ends with its process.
 
 Under gunicorn the page is anonymous and made before the fork: it survives a reload that executes the configuration
 again, because it lives in an imported module, and it needs no file. Workers that are spawned and not forked find each
@@ -81,7 +81,8 @@ class Board:
         self.path = path
         self._descriptor = descriptor
         self._lock = lock
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
+        self._depth = 0
         self.words = memoryview(page).cast("B").cast("Q")
         self.times = memoryview(page).cast("B").cast("d")
         if self.words[MARK] not in (0, MAGIC):
@@ -225,6 +226,9 @@ class Board:
         self.times[ASKED_AT] = self.times[SETTLE_ENDED_AT] = 0.0
         if self.phase.leaving:
             self.words[PHASE] = RANK[Phase.STARTING]
+        for phase, rank in RANK.items():
+            if phase.leaving:
+                self.times[ENTERED + rank] = 0.0
 
     @property
     def leaving(self) -> bool:
@@ -248,16 +252,20 @@ class Board:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep the other processes, and this one's other threads, out for the length of the block."""
+        """Keep the other processes, and this one's other threads, out for the length of the block.
+
+        May be held already: up to gunicorn 23 the master reaps its workers in a signal handler.
+        """
         with self._mutex:
-            if self._descriptor is None:
-                yield
-                return
-            self._lock(self._descriptor, fcntl.LOCK_EX)
+            outermost, self._depth = self._depth == 0, self._depth + 1
             try:
+                if outermost and self._descriptor is not None:
+                    self._lock(self._descriptor, fcntl.LOCK_EX)
                 yield
             finally:
-                self._lock(self._descriptor, fcntl.LOCK_UN)
+                self._depth -= 1
+                if outermost and self._descriptor is not None:
+                    self._lock(self._descriptor, fcntl.LOCK_UN)
 
     def claim(self, pid: int) -> Seat | None:
         """Return an empty seat, now `pid`'s, or None when all are taken."""
@@ -310,6 +318,14 @@ class Board:
     def last_arrival(self) -> float | None:
         """Return the monotonic time of the last request at any worker, or None if none ever came."""
         return max([self.times[LAST_ARRIVAL], *(seat.last_arrival or 0.0 for seat in self.seats())]) or None
+
+    def close(self) -> None:
+        """Let go of the page; for whoever only looked at it."""
+        self.words.release()
+        self.times.release()
+        self.page.close()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
 
     def remove(self) -> None:
         """Remove the page's file, if it has one; processes that hold the page keep it."""

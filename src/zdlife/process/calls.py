@@ -21,7 +21,7 @@ from typing import Any, Final
 from zdlife.errors import ZdlifeError
 
 Function = Callable[[], Any]
-LongestWhy: Final = 200
+LONGEST_WHY: Final = 200
 
 _CREDENTIALS = (
     (re.compile(r"//\S*@"), "//…@"),
@@ -216,7 +216,7 @@ def why(error: BaseException) -> str:
 def shortened(text: str) -> str:
     """Return `text` on one line of at most 200 characters."""
     line = " ".join(text.split())
-    return line if len(line) <= LongestWhy else f"{line[: LongestWhy - 1]}…"
+    return line if len(line) <= LONGEST_WHY else f"{line[: LONGEST_WHY - 1]}…"
 
 
 def without_credentials(text: str) -> str:

@@ -118,15 +118,19 @@ class Watch:
     def _look_at(self, call: Call, now: float, *, arrived: bool) -> None:
         if call.ended_at is not None:
             self._call = None
-            self._take(result_of(call, call.ended_at), began=call.began_at, arrived=arrived)
+            late = call.ended_at - call.began_at > self.rule.timeout  # And was not looked at before it ended.
+            result = self._too_late(call, call.ended_at) if late else result_of(call, call.ended_at)
+            self._take(result, began=call.began_at, arrived=arrived)
             if self._leaks.end() >= MOST_LEAVING_THREADS:
                 self._give_up(now)
         elif now - call.began_at >= self.rule.timeout:
             self._call = None
             self._caller.abandon(call)
             self.out = self._caller.out
-            said = f"no answer within {self.rule.timeout:g} s"
-            self._take(Result(now, Status.FAIL, now - call.began_at, said), began=call.began_at, arrived=arrived)
+            self._take(self._too_late(call, now), began=call.began_at, arrived=arrived)
+
+    def _too_late(self, call: Call, now: float) -> Result:
+        return Result(now, Status.FAIL, now - call.began_at, f"no answer within {self.rule.timeout:g} s")
 
     def _take(self, result: Result, *, began: float, arrived: bool) -> None:
         before, first = colour(self.rule, self.state, result.at), self.state.last is None

@@ -89,8 +89,9 @@ class InFlight:
 
     def end(self, token: int) -> None:
         """Count the piece out. A token that ended already is left alone."""
-        if self._entries.pop(token, None) is not None and self._seat is not None:
-            self._seat.end(token, len(self._entries))
+        seat = self._seat  # It may be given back at any moment.
+        if self._entries.pop(token, None) is not None and seat is not None:
+            seat.end(token, len(self._entries))
 
     @contextmanager
     def working(self, name: str) -> Iterator[None]:

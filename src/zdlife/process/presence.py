@@ -20,7 +20,6 @@ from zdlife.process.seat import Seat
 from zdlife.release import Release
 from zdlife.settings import Settings
 
-ARRIVING = (Phase.STARTING, Phase.WARMING)
 DETAILS_EVERY = 0.2
 MONITOR = "monitor"
 LOOP = "loop"
@@ -153,11 +152,11 @@ class Presence:
                     yield pid, Reason(word, at)
 
     def _beats(self) -> Iterator[tuple[int, float | None, float | None]]:
-        arriving = self._machine.state.phase in ARRIVING
+        arriving = self._machine.state.phase.arriving
         yield os.getpid(), self.turned_at, None if self.pulse is None or arriving else self.pulse.felt_at
         for seat in self.board.seats():
             if self.seat is None or seat.index != self.seat.index:
-                yield seat.pid, seat.beat_at, None if seat.phase in ARRIVING else seat.loop_beat_at
+                yield seat.pid, seat.beat_at, None if seat.phase.arriving else seat.loop_beat_at
 
     def standing(self, now: float) -> Standing:
         """Return the answer of the whole instance at `now` (monotonic seconds)."""

@@ -150,7 +150,8 @@ def _check_facts(rule: CheckRule, state: CheckState, now: float, *, out: int) ->
 def _warmer_facts(rule: WarmerRule, state: WarmerState, now: float) -> dict[str, Any]:
     seconds = None if state.began is None else (now if state.ended is None else state.ended) - state.began
     return {
-        "name": rule.name if rule.minimum is None else f"{rule.name} (hit rate, %)",
+        "name": rule.name,
+        "kind": rule.kind,
         "per": rule.per,
         "deadline": rule.deadline,
         "status": warming.shown(rule, state, now).value,
@@ -165,6 +166,6 @@ def _warmer_facts(rule: WarmerRule, state: WarmerState, now: float) -> dict[str,
 def arrival(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Return of a worker's facts what its arrival record says."""
     return {
-        "warmers": [{key: each[key] for key in ("name", "seconds", "status")} for each in facts["warmers"]],
+        "warmers": [{key: each[key] for key in ("name", "kind", "seconds", "status")} for each in facts["warmers"]],
         "checks": [{key: each[key] for key in ("name", "status")} for each in facts["checks"]],
     }

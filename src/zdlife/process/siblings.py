@@ -29,8 +29,8 @@ def tell(seat: Seat, *, verdict: Verdict, about: Mapping[str, Any], facts: Mappi
         "reasons": [[reason.word, reason.since] for reason in verdict.reasons],
         "cautions": [[reason.word, reason.since] for reason in verdict.cautions],
     }
-    without_history = [{**check, "history": check["history"][-3:]} for check in facts["checks"]]
-    shorter = {**facts, "checks": without_history}
+    less_history = [{**check, "history": check["history"][-3:]} for check in facts["checks"]]
+    shorter = {**facts, "checks": less_history}
     for detail in (facts, shorter, {}):
         if seat.tell(zlib.compress(json.dumps({**said, **detail}, separators=(",", ":"), default=str).encode(), 1)):
             return

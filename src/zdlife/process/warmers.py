@@ -70,7 +70,7 @@ class Warmers:
         """
         if any(run.rule.reason == rule.reason for run in self._runs):
             raise WrongUse(f"there are two warmers named {rule.name!r}. Give each a name of its own.")
-        if sum(run.rule.per == "instance" for run in (*self._runs, Running(rule, function, self))) > MOST_ERRANDS:
+        if [*(run.rule.per for run in self._runs), rule.per].count("instance") > MOST_ERRANDS:
             raise WrongUse(f'an instance has room for {MOST_ERRANDS} warmers with per="instance". Join some of them.')
         self._runs = (*self._runs, Running(rule, function, self))
         self._wake()

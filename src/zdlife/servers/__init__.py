@@ -26,7 +26,7 @@ def around_import(life: Lifecycle) -> None:
 def around_asgi(life: Lifecycle, loop: asyncio.AbstractEventLoop) -> None:
     """Begin under the ASGI server that runs `loop`; called in the loop, before the application starts."""
     if life.begun:
-        life.hooks.loop = loop
+        life.join(loop)
         return
     if "gunicorn" in sys.modules and gunicorn.begin_asgi(life, loop):
         return

@@ -211,7 +211,8 @@ class Conductor:
         Where all of these have died on their way, the old ones stay; where some have, the rest is made once the old
         ones are gone.
         """
-        if self.board.leaving or seat.released or seat.phase is not Phase.READY:
+        stops = not (self._server.LISTENERS and self._server.num_workers)  # gunicorn has given up, or is to have none.
+        if stops or self.board.leaving or seat.released or seat.phase is not Phase.READY:
             return False
         workers = tuple(self._server.WORKERS.values())  # Up to gunicorn 23, a signal handler takes some out meanwhile.
         successors = [getattr(other, "zdlife_seat", None) for other in workers if other.age > worker.age]

@@ -29,8 +29,10 @@ def is_spawned() -> bool:
     return multiprocessing.parent_process() is not None
 
 
-def sit_down(life: Lifecycle, *, workers: int) -> tuple[Board, Seat | None]:
+def sit_down(life: Lifecycle, *, workers: int, stays: bool = True) -> tuple[Board, Seat | None]:
     """Return the board of this process's siblings, of which there will be so many (0: nobody knows), and a seat at it.
+
+    Unless it `stays`, its parent has asked this worker, too, to stop while it was starting.
 
     Where there is no room for the page, a page of this process's own: it then settles for itself alone, which one
     warning says.
@@ -50,17 +52,21 @@ def sit_down(life: Lifecycle, *, workers: int) -> tuple[Board, Seat | None]:
         if not process_lives(pid):
             report_lost(board, seat, pid=pid)
     own = board.claim(os.getpid())
-    if board.leaving:  # One worker of it was, and this one is here in its place.
-        board.revive(monotonic())
-    for listener in listening_sockets(but=life.settings.management_port):
-        accept_new_connections(
-            listener
-        )  # The filter of a worker that took itself for the last one stays on the socket.
-        listener.close()
+    if stays:
+        _take_back(life, board)
     if own is None:
         logger.warning("an instance has room for %d workers, and this is one more: it settles for itself", SEATS)
         return Board.anonymous(), None
     return board, own
+
+
+def _take_back(life: Lifecycle, board: Board) -> None:
+    """Undo what a worker has done that took itself for the last one: this one is here in its place."""
+    if board.leaving:
+        board.revive(monotonic())
+    for listener in listening_sockets(but=life.settings.management_port):
+        accept_new_connections(listener)
+        listener.close()
 
 
 def report_lost(board: Board, seat: Seat, *, pid: int) -> None:

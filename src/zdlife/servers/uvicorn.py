@@ -36,7 +36,7 @@ def begin(life: Lifecycle, loop: asyncio.AbstractEventLoop) -> bool:
         return False
     life.hooks.loop = loop
     if is_spawned():
-        board, seat = sit_down(life, workers=server.config.workers)
+        board, seat = sit_down(life, workers=server.config.workers, stays=not server.should_exit)
         host = Uvicorn(server, loop, drain=life.settings.drain, seat=seat, name="uvicorn --workers")
         begin_spawned(life, host, board=board, seat=seat)
     else:

@@ -123,10 +123,14 @@ def of_page(path: Path) -> Facts:
             f"{path} is another user's, and so is what stands in it. Ask as the user that the workers run as."
         )
     try:
-        facts: Facts = of_board(Board.at(path))
+        board = Board.at(path)
     except BoardError as error:
         raise WrongUse(f"{path} cannot be read: {error.strerror}") from None
-    return facts
+    try:
+        facts: Facts = of_board(board)
+        return facts
+    finally:
+        board.close()
 
 
 def _body(response: HTTPResponse, deadline: float) -> bytes:

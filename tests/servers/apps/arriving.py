@@ -21,6 +21,8 @@ from zdlife import Lifecycle
 from zdlife.asgi import LifecycleMiddleware as AroundASGI
 from zdlife.wsgi import LifecycleMiddleware as AroundWSGI
 
+if (FOLDER / "broken").exists():
+    raise RuntimeError("this release does not start")
 life = Lifecycle()
 KIND = os.environ.get("TEST_KIND", "required")
 INTERVAL = float(os.environ.get("TEST_INTERVAL", "0.2"))

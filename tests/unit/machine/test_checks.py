@@ -120,6 +120,16 @@ def test_one_that_was_given_up_is_a_caution_for_ever() -> None:
     assert (found.status, found.why, found.since, found.stale) == (WARN, "it leaks", 2.0, False)
 
 
+def test_one_that_was_given_up_while_it_was_down_stays_down() -> None:
+    assert colour(RULE, give_up(after([FAIL]), 2.0, why="it leaks"), 3.0).status is FAIL
+
+
+def test_what_failed_before_it_was_stale_is_not_why_it_is_down() -> None:
+    state = after([PASS], state=after([FAIL, PASS, PASS]), at=100.0)
+
+    assert colour(RULE, state, 101.0).why == "it was stale"
+
+
 def test_the_history_keeps_the_last_results() -> None:
     state = after([PASS] * (REMEMBERED + 5))
 

@@ -21,6 +21,7 @@ from zdlife.machine.readiness import (
     instance,
     may_arrive,
     merged,
+    what_starts,
     worker,
 )
 from zdlife.machine.warming import WarmerRule, WarmerState
@@ -195,6 +196,24 @@ def test_afterwards_workers_of_another_release_are_said_and_take_nothing_out() -
     found = standing(view(release="1"), view(release="2"), view(release="2"), expected=3, was_ready=True)
 
     assert (found.status, words(found.reasons)) == (Status.WARN, ["workers"])
+
+
+@pytest.mark.parametrize(
+    ("views", "expected", "reasons"),
+    [
+        pytest.param([READY, READY], 2, [], id="started"),
+        pytest.param([READY, DOWN], 2, [], id="a-dependency-has-no-say"),
+        pytest.param([view(Phase.WARMING, "warming", "check:db")], 1, [], id="warm-and-waiting-for-a-dependency"),
+        pytest.param([START], 1, ["starting"], id="loading"),
+        pytest.param([view(Phase.WARMING, "warming", "warmer:p", "check:db")], 1, ["warming", "warmer:p"], id="held"),
+        pytest.param([view(Phase.WARMING, "warming", "warmth:p")], 1, ["warming", "warmth:p"], id="measured"),
+        pytest.param([READY], 2, ["workers"], id="not-there"),
+    ],
+)
+def test_an_instance_has_started_once_all_workers_are_loaded_and_warm(
+    views: list[WorkerView], expected: int, reasons: list[str]
+) -> None:
+    assert words(what_starts(views, expected=expected, now=9.0)) == reasons
 
 
 def test_a_reason_is_named_once_since_it_first_held() -> None:

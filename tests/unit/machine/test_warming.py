@@ -115,6 +115,13 @@ def test_it_is_known_when_the_next_thing_can_happen(state: WarmerState, now: flo
     assert warming.wakes_at([(RULE, state)], now) == wakes
 
 
+def test_one_whose_order_has_to_wait_wakes_nobody() -> None:
+    lower, failed_above = WarmerRule("a", deadline=50), warming.failed(running(), 1.0, why="x")
+    above = WarmerRule("b", order=1, on_deadline="unready")
+
+    assert warming.wakes_at([(lower, running()), (above, failed_above)], 9.0) == 20.0
+
+
 def test_a_new_run_starts_from_nothing() -> None:
     state = warming.began(replace(running(), done=3, total=4, why="no"), 7.0)
 

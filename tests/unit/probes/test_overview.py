@@ -226,3 +226,11 @@ def test_a_worker_has_its_own_version_since_a_reload_mixes_them() -> None:
     facts = status()
     facts["workers"]["each"] = [worker(1), worker(2, version="2026.11.3")]
     assert [row.version for row in overview(facts).workers.rows] == ["2026.11.2", "2026.11.3"]
+
+
+def test_a_measured_hit_rate_is_called_one() -> None:
+    hits = warmer("prices", [warmth(4242, "running", done=40, total=80)], kind="warmth")
+    seen = overview(status(status="fail", ready=False, reasons=[reason("warmth:prices")], warmers=[hits]))
+
+    assert [remark.text for remark in seen.reasons] == ["Hit rate prices is running"]
+    assert [row.name for row in seen.warmers] == ["prices (hit rate, %)"]

@@ -53,6 +53,23 @@ def test_a_new_page_says_nothing(board: Board) -> None:
     assert list(board.seats()) == []
 
 
+@pytest.mark.parametrize("make", [Board.anonymous, Board.inherited])
+def test_the_page_may_be_locked_while_it_is_locked(make: Callable[[], Board]) -> None:
+    """gunicorn 22 and 23 reap a worker in a signal handler, which may come while a seat is being claimed."""
+    board = make()
+    seat = board.claim(1)
+    assert seat is not None
+    with board.locked():
+        assert board.fold(seat, pid=1, lost=False) is not None
+    assert board.claim(2) is not None
+
+
+def test_a_page_that_was_only_looked_at_is_let_go_of(path: Path) -> None:
+    Board.at(path).close()
+
+    assert not any(link.resolve() == path for link in Path("/proc/self/fd").iterdir())
+
+
 def test_a_page_says_which_layout_it_has(board: Board) -> None:
     assert board.words[0] == MAGIC
 

@@ -233,3 +233,10 @@ def test_without_threads_a_check_fails_and_says_why(monkeypatch: pytest.MonkeyPa
     found.turn()
 
     assert found.state.results[-1].why == "RuntimeError: can't start new thread"
+
+
+def test_a_run_that_ended_too_late_is_a_failure_though_nobody_looked_in_time() -> None:
+    found = Turning(lambda: clock.__setitem__(0, clock[0] + 3), timeout=2)
+    found.run()
+
+    assert found.state.results[-1].why == "no answer within 2 s"

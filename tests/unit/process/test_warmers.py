@@ -282,3 +282,17 @@ def test_a_board_that_is_full_of_errands_does_it_twice_rather_than_never() -> No
     assert Errands(board, pid=2).take("one more") == "ours"
     errands.end("one more", 1.0)
     errands.drop("one more")
+    errands.end("errand 3", 2.0)
+    errands.end("errand 1", 1.0)
+
+    assert errands.take("another") == "ours", "in place of what was done the longest ago"
+    assert Errands(board, pid=2).take("another") == "another's"
+    assert errands.take("errand 3") == "done"
+
+
+def test_an_errand_that_nobody_took_is_not_done() -> None:
+    errands = Errands(Board.anonymous(), pid=ANOTHER)
+    errands.end("never taken", 1.0)
+
+    assert errands.take("something else") == "ours"
+    assert errands.take("never taken") == "ours"
