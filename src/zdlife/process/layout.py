@@ -29,6 +29,6 @@ SEAT_HEADER_WORDS = 16
 SEAT_WORDS = SEAT_HEADER_WORDS + ROWS * ROW_WORDS + (NOTE_BYTES + FACTS_BYTES) // WORD
 SIZE_BYTES = WORD * (HEADER_WORDS + SEATS * SEAT_WORDS)
 
-ROW = struct.Struct("=d120s")
-COUNTS = struct.Struct("=QQd")
+ROW = struct.Struct("@d120s")  # Native: each word is stored whole, where the standard formats go byte by byte.
+COUNTS = struct.Struct("@QQd")
 """A seat's `BEGUN`, `IN_FLIGHT` and `SEAT_ARRIVAL`, which lie side by side and are written at once."""
