@@ -150,27 +150,27 @@ def test_a_server_that_hangs_up_is_named(client: Any, server_that: Any, run: Any
 
 
 def test_a_password_that_is_wrong_fails_without_being_shown(client: Any, redis_server: Any, run: Any) -> None:
-    server = redis_server("--requirepass", "right-4711")
+    server = redis_server("--requirepass", "right-secret")
 
     with pytest.raises(CheckFailed) as failed:
-        run(redis(client(server.port, password="wrong-0815")))
+        run(redis(client(server.port, password="wrong-secret")))
 
     assert "WRONGPASS" in str(failed.value) or "invalid username-password" in str(failed.value)
-    assert "4711" not in str(failed.value)
-    assert "0815" not in str(failed.value)
+    assert "right-secret" not in str(failed.value)
+    assert "wrong-secret" not in str(failed.value)
 
 
 def test_a_password_that_is_missing_fails_with_what_the_server_says(client: Any, redis_server: Any, run: Any) -> None:
-    server = redis_server("--requirepass", "right-4711")
+    server = redis_server("--requirepass", "right-secret")
 
     with pytest.raises(CheckFailed, match=rf"^127.0.0.1:{server.port}: .*[Aa]uthenticat"):
         run(redis(client(server.port)))
 
 
 def test_a_password_that_is_right_passes(client: Any, redis_server: Any, run: Any) -> None:
-    server = redis_server("--requirepass", "right-4711")
+    server = redis_server("--requirepass", "right-secret")
 
-    assert run(redis(client(server.port, password="right-4711"))) is None
+    assert run(redis(client(server.port, password="right-secret"))) is None
 
 
 @pytest.mark.parametrize(

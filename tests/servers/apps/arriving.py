@@ -1,7 +1,7 @@
 """Applications that depend on something and have to warm up: `wsgi`, `asgi`, and `cold`, which has no lifespan.
 
 What the dependency does is in the file `dependency` of the test's folder, by default `up`: `down` raises, `hang` never
-returns, `slow` takes half a second, `garbage` returns what says nothing, `exit` raises SystemExit, `recurse` recurses
+returns, `slow` takes a second, `garbage` returns what says nothing, `exit` raises SystemExit, `recurse` recurses
 for ever, `block` keeps the interpreter for a second or so, `leak` leaves a thread behind. Each call leaves the mark
 `call`. `TEST_WARM` is how many seconds the warmer takes; it leaves the marks `warming` and `warm`.
 """
@@ -25,7 +25,7 @@ if (FOLDER / "broken").exists():
     raise RuntimeError("this release does not start")
 life = Lifecycle()
 KIND = os.environ.get("TEST_KIND", "required")
-INTERVAL = float(os.environ.get("TEST_INTERVAL", "0.2"))
+INTERVAL = float(os.environ.get("TEST_INTERVAL", "0.5"))
 WARM = float(os.environ.get("TEST_WARM", "0"))
 is_warm = threading.Event()
 
@@ -49,7 +49,7 @@ def dependency():
             while behaviour() == "hang":
                 time.sleep(0.01)
         case "slow":
-            time.sleep(0.5)
+            time.sleep(1)
         case "garbage":
             return b"\x00garbage"
         case "exit":
