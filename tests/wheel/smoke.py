@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-NEEDS_EXTRAS = ("zdlife.cli", "zdlife.rehearsal")
+NEEDS_EXTRAS = ("zdlife.cli", "zdlife.rehearsal", "zdlife.status", "zdlife.probes.management", "zdlife.probes.page")
 APPLICATION = """
 from zdlife import Lifecycle
 from zdlife.wsgi import LifecycleMiddleware
