@@ -86,7 +86,8 @@ def stop_a_real_server() -> dict[str, object]:
             assert server.wait(timeout=20) == 0, f"exit code {server.returncode}"
         finally:
             server.kill()
-        (line,) = report.read_text().splitlines()
+        *arrivals, line = report.read_text().splitlines()
+        assert all(json.loads(arrival)["kind"] == "arrival" for arrival in arrivals), arrivals
         return json.loads(line)
 
 
