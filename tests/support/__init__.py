@@ -3,7 +3,7 @@
 from support import eventually, require_module, require_program, require_release
 """
 
-from support.components import require_module, require_program, require_release
+from support.components import require_module, require_program, require_release, require_root
 from support.waiting import eventually, eventually_async
 
-__all__ = ["eventually", "eventually_async", "require_module", "require_program", "require_release"]
+__all__ = ["eventually", "eventually_async", "require_module", "require_program", "require_release", "require_root"]

@@ -35,6 +35,12 @@ def require_module(name: str) -> ModuleType:
         _do_without(f"{name} cannot be imported: {error}")
 
 
+def require_root(why: str) -> None:
+    """End the test where this is not root, which `why` says it needs."""
+    if os.geteuid() != 0:
+        _do_without(why)
+
+
 def require_release(requirement: str) -> Path:
     """Return a folder with this release of one package, without what it needs, from pip's own index; or end the test.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
+from support import require_root
 from support.facts import status
 from support.management import ManagementPort
 from zdlife.errors import WrongUse
@@ -143,7 +145,7 @@ def _greets(server: socket.socket, sent: bytes, *, keep: list[socket.socket] | N
     [
         pytest.param(b"", id="empty"),
         pytest.param(b"x" * SIZE_BYTES, id="of-another"),
-        pytest.param(MAGIC.to_bytes(8, "little"), id="too-short"),
+        pytest.param(MAGIC.to_bytes(8, sys.byteorder), id="too-short"),
     ],
 )
 def test_a_file_that_is_no_page_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
@@ -161,10 +163,9 @@ def test_a_page_that_is_not_there_is_not_made(tmp_path: Path) -> None:
 
 
 def test_a_page_of_another_user_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root can give a file away")
+    require_root("only root can give a file away")
     file = tmp_path / "page"
-    file.write_bytes(MAGIC.to_bytes(8, "little").ljust(SIZE_BYTES, b"\0"))
+    file.write_bytes(MAGIC.to_bytes(8, sys.byteorder).ljust(SIZE_BYTES, b"\0"))
     os.chown(file, 65534, 65534)
     with pytest.raises(WrongUse, match="Ask as the user that the workers run as"):
         of_page(file)
